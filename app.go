@@ -1,0 +1,95 @@
+package diaphone
+
+import "crypto/sha256"
+
+// App is a tenant. Everything stored, counted or logged belongs to one.
+type App struct {
+	ID          AppID
+	Name        string
+	Keys        []Key
+	Tokens      []TokenHash
+	Credentials []Credential
+	Limits      Limits
+}
+
+// Key is one key pair of the Pusher protocol; an app may own several while it
+// rotates them.
+type Key struct {
+	Key    string // public: every installed app carries it
+	Secret Secret
+}
+
+// TokenHash is the SHA-256 of a bearer token of the native API. Tokens have
+// high entropy, so a fast hash is right and nothing recoverable is kept.
+type TokenHash [sha256.Size]byte
+
+// HashToken hashes a bearer token as it came over the wire.
+func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
+
+// Credential is what routing and pacing need to know of a provider account. Its
+// keys stay with the provider that was built from them.
+type Credential struct {
+	Name        string // unique within the app, for example "apns"; part of the lane
+	Provider    ProviderName
+	Environment Environment // APNs only
+	Rate        float64     // attempts a second; 0: no limit of ours
+	Concurrency int         // attempts in flight at once; 0: DefaultConcurrency
+}
+
+// DefaultConcurrency is how many attempts of a lane may be in flight unless its
+// credential says otherwise. It is also the bound on duplicates after a crash.
+const DefaultConcurrency = 500
+
+// Lane is app × credential: what shares one fate (rate, pause). A credential
+// belongs to one platform, so the platform needs no part of its own.
+type Lane struct {
+	App        AppID
+	Credential string
+}
+
+// String is for logs and metrics.
+func (l Lane) String() string { return string(l.App) + "/" + l.Credential }
+
+// Limits of one app. The zero value means the defaults.
+type Limits struct {
+	EventBytes  int // bytes of an event's data; default 10,240 (Pusher's)
+	Connections int // open sockets; 0: no limit
+}
+
+// DefaultEventBytes is Pusher's limit on the data of one event.
+const DefaultEventBytes = 10 * 1024
+
+// MaxEventBytes gives the limit in force.
+func (l Limits) MaxEventBytes() int {
+	if l.EventBytes > 0 {
+		return l.EventBytes
+	}
+	return DefaultEventBytes
+}
+
+// Route decides which credential and token kind reach the device: the first of
+// its tokens that one of the app's credentials can serve. The reason is set,
+// and the lane empty, when none can.
+func (a *App) Route(d *Device) (lane Lane, kind TokenKind, reason string) {
+	if len(d.Tokens) == 0 {
+		return Lane{}, "", "no_token"
+	}
+	for i := range d.Tokens {
+		t := &d.Tokens[i]
+		for _, c := range a.Credentials {
+			if c.serves(t) {
+				return Lane{App: a.ID, Credential: c.Name}, t.Kind, ""
+			}
+		}
+	}
+	return Lane{}, "", "no_credential"
+}
+
+// serves: a token that names no environment goes to the first credential of its
+// provider; one that does, goes there only, for the other answers BadDeviceToken.
+func (c *Credential) serves(t *Token) bool {
+	if c.Provider != t.Kind.Provider() {
+		return false
+	}
+	return t.Environment == "" || c.Environment == t.Environment
+}

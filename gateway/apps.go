@@ -1,0 +1,59 @@
+package gateway
+
+import (
+	"fmt"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// Apps is the directory of tenants. It never changes once built, so it needs no
+// lock.
+type Apps struct {
+	byID    map[diaphone.AppID]*diaphone.App
+	byKey   map[string]*diaphone.App
+	byToken map[diaphone.TokenHash]*diaphone.App
+	ordered []*diaphone.App
+}
+
+// NewApps indexes the apps. Two apps must not share an id, a key or a token.
+func NewApps(apps []diaphone.App) (*Apps, error) {
+	d := &Apps{
+		byID:    make(map[diaphone.AppID]*diaphone.App),
+		byKey:   make(map[string]*diaphone.App),
+		byToken: make(map[diaphone.TokenHash]*diaphone.App),
+	}
+	for i := range apps {
+		a := &apps[i]
+		if d.byID[a.ID] != nil {
+			return nil, fmt.Errorf("two apps have the id %q", a.ID)
+		}
+		d.byID[a.ID] = a
+		d.ordered = append(d.ordered, a)
+		for _, k := range a.Keys {
+			if other := d.byKey[k.Key]; other != nil {
+				return nil, fmt.Errorf("apps %q and %q share the key %q", other.ID, a.ID, k.Key)
+			}
+			d.byKey[k.Key] = a
+		}
+		for _, t := range a.Tokens {
+			if other := d.byToken[t]; other != nil {
+				return nil, fmt.Errorf("apps %q and %q share a bearer token", other.ID, a.ID)
+			}
+			d.byToken[t] = a
+		}
+	}
+	return d, nil
+}
+
+// ByID gives an app, or nil.
+func (d *Apps) ByID(id diaphone.AppID) *diaphone.App { return d.byID[id] }
+
+// ByKey gives the app that owns a public key of the Pusher protocol, or nil.
+func (d *Apps) ByKey(key string) *diaphone.App { return d.byKey[key] }
+
+// ByToken gives the app that a bearer token of the native API belongs to, or
+// nil. The look-up is by SHA-256, so its timing tells nothing of the token.
+func (d *Apps) ByToken(token string) *diaphone.App { return d.byToken[diaphone.HashToken(token)] }
+
+// All gives the apps in the order of their declaration.
+func (d *Apps) All() []*diaphone.App { return d.ordered }

@@ -1,0 +1,143 @@
+// Package gateway is what the product does, said once for every front door:
+// publish, register, look up. Doors authenticate and decode; engines below
+// carry out. No rule stands in a door that belongs here.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/providers"
+	"github.com/diaphone-dev/diaphone/storage"
+)
+
+// Config names the parts a Gateway acts through. All fields are required.
+type Config struct {
+	Apps      *Apps
+	Devices   storage.Devices
+	Outbox    storage.Outbox
+	History   storage.History
+	Providers map[diaphone.Lane]providers.Provider
+	// Fanout hands an event to the live side and does not wait for sockets.
+	Fanout func(app diaphone.AppID, channels []diaphone.ChannelName, e diaphone.Event)
+	// Wake tells the asleep side of new work. It does not wait either.
+	Wake func(lanes []diaphone.Lane, unplanned bool)
+}
+
+// Gateway is safe for concurrent use and starts no goroutine.
+type Gateway struct {
+	parts Config
+}
+
+// New builds a Gateway.
+func New(c Config) *Gateway { return &Gateway{parts: c} }
+
+// Apps is the directory of tenants, for doors to authenticate with.
+func (g *Gateway) Apps() *Apps { return g.parts.Apps }
+
+// Published is what a publisher is told.
+type Published struct {
+	ID diaphone.MessageID
+	// Stored: the message can be looked up by its id. A message of an event only,
+	// without an idempotency key, is never stored.
+	Stored   bool
+	Replayed bool // this is the answer to an earlier request with the same idempotency key
+	Counts   diaphone.Counts
+}
+
+// Publish validates and accepts a message of m.App. When it returns without an
+// error, a notification in it is on disk. The caller gives m away. Errors:
+// Invalid and TooLarge with pointers to the fields, Conflict for a used
+// idempotency key, StorageFull, Unavailable.
+func (g *Gateway) Publish(ctx context.Context, m *diaphone.Message, idem storage.Idempotency) (Published, error) {
+	app := g.parts.Apps.ByID(m.App)
+	if app == nil {
+		return Published{}, diaphone.Errorf(diaphone.NotFound, "no app %q", m.App)
+	}
+	if m.When == "" {
+		m.When = diaphone.Always
+	}
+	if err := m.Validate(app.Limits.MaxEventBytes()); err != nil {
+		return Published{}, err
+	}
+	if err := g.fits(app, m); err != nil {
+		return Published{}, err
+	}
+	now := time.Now()
+	m.ID, m.AcceptedAt, m.Expires = diaphone.NewMessageID(now), now, now
+	if m.Notification != nil {
+		m.Expires = m.Notification.Deadline(now)
+	}
+	p := Published{ID: m.ID}
+	if m.Notification != nil || idem.Key != "" {
+		accepted, err := g.parts.Outbox.Accept(ctx, m, idem, app.Route)
+		if err != nil {
+			return Published{}, fmt.Errorf("accept a message: %w", err)
+		}
+		p = Published{ID: accepted.ID, Stored: true, Replayed: accepted.Replayed, Counts: accepted.Counts}
+		if accepted.Replayed {
+			return p, nil
+		}
+		g.parts.Wake(accepted.Lanes, !accepted.Planned)
+	}
+	if m.Event != nil {
+		if channels := listeners(&m.To); len(channels) > 0 {
+			g.parts.Fanout(app.ID, channels, *m.Event)
+		}
+	}
+	return p, nil
+}
+
+// listeners are the channels on which the audience can be live.
+func listeners(to *diaphone.Audience) []diaphone.ChannelName {
+	channels := make([]diaphone.ChannelName, 0, len(to.Channels)+len(to.Users))
+	channels = append(channels, to.Channels...)
+	for _, u := range to.Users {
+		channels = append(channels, diaphone.UserChannel(u))
+	}
+	return channels
+}
+
+// fits refuses a notification that a provider of the app could never carry,
+// before anything is stored.
+func (g *Gateway) fits(app *diaphone.App, m *diaphone.Message) error {
+	if m.Notification == nil {
+		return nil
+	}
+	if len(app.Credentials) == 0 {
+		return diaphone.InvalidField("/notification", "no_credential",
+			"app %q has no push credentials: add apns or fcm to it, or publish an event only", app.ID)
+	}
+	refusal := &diaphone.Error{}
+	told := map[diaphone.FieldError]bool{} // credentials of one provider find the same fault
+	for _, c := range app.Credentials {
+		_, err := g.parts.Providers[diaphone.Lane{App: app.ID, Credential: c.Name}].Render(m)
+		if err == nil {
+			continue
+		}
+		var e *diaphone.Error
+		if !errors.As(err, &e) {
+			return fmt.Errorf("render for %s: %w", c.Name, err)
+		}
+		if refusal.Code != diaphone.TooLarge {
+			refusal.Code = e.Code
+		}
+		for _, f := range e.Fields {
+			if !told[f] {
+				told[f] = true
+				refusal.Fields = append(refusal.Fields, f)
+			}
+		}
+		refusal.Detail = e.Detail
+	}
+	if len(refusal.Fields) == 0 {
+		return nil
+	}
+	if len(refusal.Fields) > 1 {
+		refusal.Detail = fmt.Sprintf("the notification has %d faults", len(refusal.Fields))
+	}
+	return refusal
+}

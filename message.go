@@ -1,0 +1,248 @@
+package diaphone
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Message is what a backend publishes: to an audience, an Event, a
+// Notification, or both. Once accepted it never changes and may be shared
+// between goroutines.
+type Message struct {
+	ID           MessageID
+	App          AppID
+	To           Audience
+	Event        *Event
+	Notification *Notification
+	When         When
+	AcceptedAt   time.Time
+	Expires      time.Time // no attempt begins after it
+}
+
+// Audience is who a message is for: the union of its lists. A device in several
+// of them is owed one delivery.
+type Audience struct {
+	Users    []UserID
+	Devices  []DeviceID
+	Channels []ChannelName
+}
+
+// Limits of one audience. Larger ones are what channels are for.
+const (
+	MaxAudienceUsers    = 1000
+	MaxAudienceDevices  = 1000
+	MaxAudienceChannels = 100 // Pusher's limit on channels of one event
+)
+
+// Matches tells whether the device, as it is now, belongs to the audience. It
+// is asked again before each attempt, so that nothing goes to a device that has
+// been unbound or unsubscribed since.
+func (a *Audience) Matches(d *Device) bool {
+	return slices.Contains(a.Devices, d.ID) ||
+		d.User != "" && slices.Contains(a.Users, d.User) ||
+		slices.ContainsFunc(a.Channels, func(c ChannelName) bool { return slices.Contains(d.Channels, c) })
+}
+
+// Event is what a socket receives.
+type Event struct {
+	Name         string
+	Data         string   // delivered unchanged; usually JSON
+	ExceptSocket SocketID // does not receive it; empty: none
+}
+
+// When says whether a live user's phone is spared.
+type When string
+
+// The two values of When.
+const (
+	Always When = "always" // push to phones whether or not their user is live
+	Away   When = "away"   // spare the phones of a user who is live at the moment of the attempt
+)
+
+// Priority of a notification at its provider.
+type Priority string
+
+// The priorities: high wakes the device at once (APNs 10, FCM HIGH), normal
+// may wait for it to wake (APNs 5, FCM NORMAL).
+const (
+	PriorityHigh   Priority = "high"
+	PriorityNormal Priority = "normal"
+)
+
+// Notification is what a phone receives. Without any of title, body, image,
+// badge and sound it is a data message: it wakes the app and shows nothing.
+type Notification struct {
+	Title      string            `json:"title,omitempty"`
+	Body       string            `json:"body,omitempty"`
+	Data       map[string]string `json:"data,omitempty"`
+	Image      string            `json:"image,omitempty"`
+	CollapseID string            `json:"collapse_id,omitempty"` // a newer one replaces the shown; at most 64 bytes
+	Priority   Priority          `json:"priority,omitempty"`
+	TTL        *int              `json:"ttl,omitempty"` // seconds; 0: now or never; nil: DefaultTTL
+	Badge      *int              `json:"badge,omitempty"`
+	Sound      string            `json:"sound,omitempty"`
+	APNs       *APNsOverride     `json:"apns,omitempty"`
+	FCM        json.RawMessage   `json:"fcm,omitempty"` // an object, merged last into FCM's "message"
+}
+
+// APNsOverride is merged last into what APNs is sent.
+type APNsOverride struct {
+	Headers map[string]string `json:"headers,omitempty"` // apns-push-type, apns-priority, …; never authorization
+	APS     json.RawMessage   `json:"aps,omitempty"`     // an object, merged into "aps"
+	Data    json.RawMessage   `json:"data,omitempty"`    // an object, merged beside "aps"
+}
+
+// Limits of a notification.
+const (
+	MaxTTL           = 28 * 24 * 60 * 60 // seconds: what FCM keeps at most (Apple: 30 days)
+	DefaultTTL       = MaxTTL
+	MaxCollapseBytes = 64 // Apple's limit on apns-collapse-id
+)
+
+// nowOrNever is how long an attempt may wait for its turn when the TTL is 0.
+const nowOrNever = 30 * time.Second
+
+// Visible tells whether the phone shows or plays anything.
+func (n *Notification) Visible() bool {
+	return n.Title != "" || n.Body != "" || n.Image != "" || n.Badge != nil || n.Sound != ""
+}
+
+// TTLSeconds gives the TTL in force.
+func (n *Notification) TTLSeconds() int {
+	if n.TTL == nil {
+		return DefaultTTL
+	}
+	return *n.TTL
+}
+
+// Deadline is the time after which no attempt may begin.
+func (n *Notification) Deadline(accepted time.Time) time.Time {
+	return accepted.Add(max(time.Duration(n.TTLSeconds())*time.Second, nowOrNever))
+}
+
+// EffectivePriority gives the priority in force: high unless the message says otherwise.
+func (n *Notification) EffectivePriority() Priority {
+	if n.Priority == "" {
+		return PriorityHigh
+	}
+	return n.Priority
+}
+
+// Validate gives an Error that points at every wrong field. maxEvent is the
+// app's limit on the bytes of an event's data.
+func (m *Message) Validate(maxEvent int) error {
+	var f fieldErrors
+	m.validateAudience(&f)
+	if m.Event == nil && m.Notification == nil {
+		f.addf("", "required", "a message has an event, a notification or both")
+	}
+	if m.When != Always && m.When != Away {
+		f.addf("/when", "unknown_value", "when %q: use %s or %s", clip(string(m.When)), Always, Away)
+	}
+	if m.Event != nil {
+		m.validateEvent(&f, maxEvent)
+	}
+	if m.Notification != nil {
+		m.Notification.validate(&f)
+	}
+	return f.err("the message")
+}
+
+func (m *Message) validateAudience(f *fieldErrors) {
+	to := &m.To
+	if len(to.Users)+len(to.Devices)+len(to.Channels) == 0 {
+		f.addf("/to", "required", "the audience is empty: name at least one of users, devices, channels")
+	}
+	if n := len(to.Users); n > MaxAudienceUsers {
+		f.addf("/to/users", "too_many", "at most %d users, these are %d; use a channel for more", MaxAudienceUsers, n)
+	}
+	if n := len(to.Devices); n > MaxAudienceDevices {
+		f.addf("/to/devices", "too_many", "at most %d devices, these are %d; use a channel for more", MaxAudienceDevices, n)
+	}
+	if n := len(to.Channels); n > MaxAudienceChannels {
+		f.addf("/to/channels", "too_many", "at most %d channels, these are %d", MaxAudienceChannels, n)
+	}
+	for i, u := range to.Users {
+		f.check(fmt.Sprintf("/to/users/%d", i), u.Validate())
+	}
+	for i, d := range to.Devices {
+		f.check(fmt.Sprintf("/to/devices/%d", i), d.Validate())
+	}
+	for i, c := range to.Channels {
+		f.check(fmt.Sprintf("/to/channels/%d", i), c.Validate())
+	}
+}
+
+func (m *Message) validateEvent(f *fieldErrors, maxBytes int) {
+	e := m.Event
+	f.check("/event/name", ValidateEventName(e.Name))
+	if !utf8.ValidString(e.Data) {
+		f.addf("/event/data", "malformed", "the event's data is not valid UTF-8")
+	}
+	if len(e.Data) > maxBytes {
+		f.addf("/event/data", "too_large", "the event's data has %d bytes, the limit is %d", len(e.Data), maxBytes)
+	}
+	if e.ExceptSocket != "" {
+		f.check("/event/except_socket", e.ExceptSocket.Validate())
+	}
+	if len(m.To.Users)+len(m.To.Channels) == 0 && len(m.To.Devices) > 0 && m.Notification == nil {
+		f.addf("/to", "not_allowed", "events reach users and channels; devices receive notifications only")
+	}
+}
+
+// Validate refuses what Pusher's SDKs would: two decimal numbers with a dot.
+func (s SocketID) Validate() error {
+	a, b, ok := strings.Cut(string(s), ".")
+	digits := func(c byte) bool { return c >= '0' && c <= '9' }
+	if !ok || a == "" || b == "" || len(s) > 64 || !every(a, digits) || !every(b, digits) {
+		return Errorf(Invalid, "socket id %q is not of the form 123.456", clip(string(s)))
+	}
+	return nil
+}
+
+func (n *Notification) validate(f *fieldErrors) {
+	const at = "/notification"
+	for _, t := range []struct{ field, text string }{{"title", n.Title}, {"body", n.Body}, {"image", n.Image}, {"sound", n.Sound}, {"collapse_id", n.CollapseID}} {
+		if !utf8.ValidString(t.text) {
+			f.addf(at+"/"+t.field, "malformed", "%s is not valid UTF-8", t.field)
+		}
+	}
+	if len(n.CollapseID) > MaxCollapseBytes {
+		f.addf(at+"/collapse_id", "too_long", "collapse_id has at most %d bytes, this one has %d", MaxCollapseBytes, len(n.CollapseID))
+	}
+	if p := n.EffectivePriority(); p != PriorityHigh && p != PriorityNormal {
+		f.addf(at+"/priority", "unknown_value", "priority %q: use %s or %s", clip(string(p)), PriorityHigh, PriorityNormal)
+	}
+	if ttl := n.TTLSeconds(); ttl < 0 || ttl > MaxTTL {
+		f.addf(at+"/ttl", "out_of_range", "ttl is 0 to %d seconds, this one is %d", MaxTTL, ttl)
+	}
+	if n.Badge != nil && *n.Badge < 0 {
+		f.addf(at+"/badge", "out_of_range", "badge is 0 or more, this one is %d", *n.Badge)
+	}
+	if n.Image != "" && !strings.HasPrefix(n.Image, "https://") && !strings.HasPrefix(n.Image, "http://") {
+		f.addf(at+"/image", "malformed", "image is an http or https URL")
+	}
+	if !n.Visible() && len(n.Data) == 0 && n.APNs == nil && len(n.FCM) == 0 {
+		f.addf(at, "required", "the notification is empty: give it a title, a body or data")
+	}
+	for _, k := range slices.Sorted(maps.Keys(n.Data)) {
+		validateDataKey(f, k)
+	}
+}
+
+// validateDataKey refuses the names that FCM reserves for itself
+// (https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages,
+// "data"), Apple's "aps", and ours.
+func validateDataKey(f *fieldErrors, k string) {
+	at := "/notification/data/" + escapePointer(k)
+	reserved := k == "from" || k == "message_type" || k == "notification" || k == "aps" ||
+		strings.HasPrefix(k, "google.") || strings.HasPrefix(k, "gcm.") || strings.HasPrefix(k, "_")
+	if k == "" || reserved {
+		f.addf(at, "reserved", "data key %q is reserved: from, message_type, notification, aps, and names that begin with google., gcm. or _", clip(k))
+	}
+}

@@ -1,0 +1,219 @@
+// Package storage is the contract of what must last: devices, accepted
+// messages, the outbox of deliveries and their history. Engines live in
+// sub-folders (bolt; later postgres) and all pass the conformance suite in
+// storagetest.
+//
+// A method that writes returns only when its effect would survive a crash of
+// the process or of the machine. Every method may be called concurrently.
+// Errors whose meaning is known are *diaphone.Error: NotFound, StorageFull,
+// Unavailable (the store has turned read-only after a failed write). A time is
+// kept to the millisecond.
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// Devices is the registry of devices.
+type Devices interface {
+	// PutDevice creates or replaces the device with d.App and d.ID and gives
+	// back what is stored. Tokens and channels that stay keep their place; the
+	// RegisteredAt of every token given becomes now. A token that another device
+	// of the app held is taken from it: a token reaches one phone only.
+	PutDevice(ctx context.Context, d diaphone.Device, now time.Time) (stored diaphone.Device, created bool, err error)
+	// Device gives one device, or NotFound.
+	Device(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID) (diaphone.Device, error)
+	// DeleteDevice forgets a device, or answers NotFound.
+	DeleteDevice(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID) error
+	// ListDevices gives a page of the app's devices, or of one user's, oldest
+	// first. The next cursor is empty after the last page.
+	ListDevices(ctx context.Context, app diaphone.AppID, user diaphone.UserID, page Page) (devices []diaphone.Device, next string, err error)
+	// Subscribe adds the device to a channel; being there already is fine.
+	// NotFound: no such device. Invalid: it has MaxDeviceChannels.
+	Subscribe(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, c diaphone.ChannelName) error
+	// Unsubscribe removes the device from a channel; not being there is fine.
+	Unsubscribe(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, c diaphone.ChannelName) error
+}
+
+// Page is a bounded piece of a list. Cursor is what the call before gave as
+// next, empty for the first page; one that this engine did not give is Invalid
+// with the pointer "/cursor".
+type Page struct {
+	Cursor string
+	Limit  int // 1 to MaxPage
+}
+
+// MaxPage is the largest page.
+const MaxPage = 1000
+
+// Sizes of the outbox.
+const (
+	PlanPage = 1000 // devices that one planning step reads at most
+	MaxBatch = 500  // deliveries in one batch at most
+)
+
+// Route decides for one device which lane and token kind a delivery takes. A
+// device that nothing can reach gets a reason instead and its delivery fails at
+// once. It must be quick, pure and safe for concurrent use: engines call it
+// inside transactions.
+type Route func(d *diaphone.Device) (lane diaphone.Lane, kind diaphone.TokenKind, reason string)
+
+// Outbox is the durable queue of deliveries. Its unit is a batch: deliveries of
+// one message on one lane.
+type Outbox interface {
+	// Accept stores the message and plans the first page of its audience in one
+	// transaction. With an idempotency key that the app used before, nothing is
+	// stored: the earlier message's id comes back with Replayed, or Conflict when
+	// the bodies differ. A message without a notification plans nothing and is
+	// finished at once.
+	Accept(ctx context.Context, m *diaphone.Message, idem Idempotency, route Route) (Accepted, error)
+	// Plan reads the next page of the audience of an accepted message whose
+	// planning is unfinished and stores its batches. Every device that belonged to
+	// the audience when the message was accepted, and still does when its page is
+	// read, is planned exactly once. done: nothing is left to plan.
+	Plan(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, route Route) (done bool, lanes []diaphone.Lane, err error)
+	// Unplanned gives messages whose planning is unfinished, oldest first.
+	Unplanned(ctx context.Context, limit int) ([]Ref, error)
+	// Claim leases batches of the lane that are due, urgent ones first, then by
+	// due time, until they hold at least n deliveries or nothing is left. A lease
+	// that is not settled within its time returns to the queue by itself; leases
+	// of a process that died return at once. next is when the lane has work
+	// again that this call could not take (zero: none known).
+	Claim(ctx context.Context, c Claim) (batches []Batch, next time.Time, err error)
+	// Settle records results of claimed batches in one transaction: history,
+	// counts, retries, dead tokens. Deliveries of the batch that no result names
+	// stay leased, for another lease time, unless Release returns them. A batch
+	// whose fence is out of date is skipped and listed in Fenced.
+	Settle(ctx context.Context, s []Settlement, now time.Time) (Settled, error)
+	// Lanes gives every lane that has queued deliveries.
+	Lanes(ctx context.Context) ([]diaphone.Lane, error)
+}
+
+// Idempotency is a publisher's key and the hash of the body it came with. The
+// zero value: no key.
+type Idempotency struct {
+	Key  string
+	Body [32]byte
+}
+
+// Accepted is what became of a message given to Accept.
+type Accepted struct {
+	ID       diaphone.MessageID // the earlier message's when Replayed
+	Replayed bool
+	Planned  bool            // planning is complete
+	Lanes    []diaphone.Lane // that have new work
+	Counts   diaphone.Counts
+}
+
+// Ref names a message across apps.
+type Ref struct {
+	App diaphone.AppID
+	ID  diaphone.MessageID
+}
+
+// Claim asks for work.
+type Claim struct {
+	Lane  diaphone.Lane
+	Now   time.Time
+	N     int // deliveries wanted
+	Lease time.Duration
+}
+
+// Batch is claimed work.
+type Batch struct {
+	Key     string // opaque; for Settle
+	Fence   uint64
+	Lane    diaphone.Lane
+	Message *diaphone.Message // shared and read-only
+	Urgent  bool
+	Items   []Item
+}
+
+// Item is one delivery of a batch.
+type Item struct {
+	Index  uint32 // within the batch's page; for Result
+	Device diaphone.DeviceID
+	Kind   diaphone.TokenKind
+	Tries  int // attempts that counted so far
+}
+
+// Settlement is what became of deliveries of one batch.
+type Settlement struct {
+	Batch   *Batch
+	Results []Result
+	Release bool // give back what Results does not name
+}
+
+// Result is one step of one delivery.
+type Result struct {
+	Index   uint32
+	State   diaphone.State    // Pending: again at RetryAt
+	Reason  string            // why, where no attempt says it: "expired", "user_live", …
+	Attempt *diaphone.Attempt // nil: decided without one
+	RetryAt time.Time         // Pending only
+	Tries   int               // attempts that count, after this one
+	Forget  *Forget           // a token found dead
+}
+
+// Forget removes a token from its device in the settle transaction, but only if
+// the device still holds this value and has not registered it again since Since.
+type Forget struct {
+	Device diaphone.DeviceID
+	Token  diaphone.Token
+	Since  time.Time
+}
+
+// Settled is the result of Settle.
+type Settled struct {
+	Fenced    []string // keys of batches whose lease was lost; their results are void
+	Finished  []Ref    // messages whose last delivery ended with this call
+	Forgotten int      // tokens removed
+}
+
+// History answers what became of a message.
+type History interface {
+	// Message gives an accepted message, or NotFound.
+	Message(ctx context.Context, app diaphone.AppID, id diaphone.MessageID) (MessageReport, error)
+	// Deliveries gives a page of the message's deliveries in the order they were
+	// planned, each with all its attempts.
+	Deliveries(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, page Page) (reports []DeliveryReport, next string, err error)
+	// Sweep removes finished messages accepted before the given time, with their
+	// history and idempotency records, at most limit of them. more: call again.
+	Sweep(ctx context.Context, before time.Time, limit int) (removed int, more bool, err error)
+}
+
+// MessageReport is a message and how far it has come.
+type MessageReport struct {
+	Message    *diaphone.Message
+	State      diaphone.MessageState
+	Counts     diaphone.Counts
+	FinishedAt time.Time // zero: not yet
+}
+
+// DeliveryReport is one delivery and its story.
+type DeliveryReport struct {
+	Device   diaphone.DeviceID
+	Lane     diaphone.Lane
+	State    diaphone.State
+	Reason   string // of a final state, or of the last step
+	Attempts []diaphone.Attempt
+	RetryAt  time.Time // pending and waiting; zero: due
+}
+
+// Store is a whole engine.
+type Store interface {
+	Devices
+	Outbox
+	History
+	// Check writes and reads back a probe: nil means that an Accept would succeed.
+	Check(ctx context.Context) error
+	// Close ends the engine after the writes that wait are committed.
+	Close() error
+}
+
+// ErrClosed is what every method answers after Close.
+var ErrClosed = errors.New("the store is closed")
