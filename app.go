@@ -40,6 +40,14 @@ type Credential struct {
 // credential says otherwise. It is also the bound on duplicates after a crash.
 const DefaultConcurrency = 500
 
+// Slots is how many attempts may be in flight.
+func (c *Credential) Slots() int {
+	if c.Concurrency > 0 {
+		return c.Concurrency
+	}
+	return DefaultConcurrency
+}
+
 // Lane is app × credential: what shares one fate (rate, pause). A credential
 // belongs to one platform, so the platform needs no part of its own.
 type Lane struct {

@@ -68,11 +68,15 @@ func channelByte(c byte) bool {
 // Validate refuses an empty, overlong or unprintable id.
 func (u UserID) Validate() error { return validateText("user id", string(u), MaxUserID) }
 
-// Validate refuses an empty or overlong id, and characters that would need
-// escaping in a URL path: letters, digits and -._~:@=,; are allowed.
+// Validate refuses an empty or overlong id, and what a URL path cannot carry
+// unharmed: letters, digits and -._~:@=,; are allowed, "." and ".." alone are
+// not, because proxies and libraries resolve them (RFC 3986 §5.2.4).
 func (d DeviceID) Validate() error {
 	if d == "" || len(d) > MaxDeviceID {
 		return Errorf(Invalid, "a device id has 1 to %d characters, this one has %d", MaxDeviceID, len(d))
+	}
+	if d == "." || d == ".." {
+		return Errorf(Invalid, "device id %q: it would be lost in a URL path", d)
 	}
 	for i := range len(d) {
 		if c := d[i]; !channelByte(c) && c != '~' && c != ':' {

@@ -13,7 +13,8 @@ const redacted = "[redacted]"
 // Secret is text that must never reach a log, a metric or an error: app
 // secrets, provider tokens. It prints, formats, marshals and logs as
 // "[redacted]"; only Reveal gives it away, which makes every place that does
-// easy to find.
+// easy to find. It cannot protect itself in an unexported field: fmt prints
+// those without asking, so never print a struct that has one.
 type Secret string
 
 // Reveal gives the text itself.

@@ -121,6 +121,9 @@ type Claim struct {
 	Now   time.Time
 	N     int // deliveries wanted
 	Lease time.Duration
+	// UrgentOnly leaves bulk batches alone: the caller holds enough of them, but
+	// an urgent message must not wait behind a broadcast.
+	UrgentOnly bool
 }
 
 // Batch is claimed work.

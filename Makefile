@@ -1,0 +1,50 @@
+# `make help` lists the targets. Two are all that a newcomer needs: dev and test.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/diaphone
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/diaphone ./cmd/diaphone
+
+.PHONY: dev
+dev: build ## build and run the gateway with simulated phones on 127.0.0.1:6001-6003
+	./bin/diaphone dev $(ARGS)
+
+.PHONY: test
+test: deps lint ## run all tests, installing what they need first
+	$(GO) test -race -timeout 10m ./...
+
+.PHONY: deps
+deps: test/sdk/node_modules/.package-lock.json ## install the npm packages that the tests drive
+
+test/sdk/node_modules/.package-lock.json: test/sdk/package-lock.json
+	npm ci --prefix test/sdk --no-audit --no-fund --ignore-scripts
+
+.PHONY: lint
+lint: bin/golangci-lint ## gofmt, go vet and golangci-lint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	bin/golangci-lint run
+
+bin/golangci-lint: Makefile
+	GOBIN=$(CURDIR)/bin $(GO) install $(LINT)
+	@touch $@
+
+.PHONY: bench
+bench: build ## print the speed tables (several minutes)
+	$(GO) test -run '^$$' -bench . -benchtime 1x -count 1 -timeout 30m ./test/bench
+
+.PHONY: torture
+torture: ## kill -9 under load, many times, against a ledger
+	$(GO) test -race -run Torture -timeout 30m -count 1 ./test/crash -torture
+
+.PHONY: clean
+clean: ## remove what was built and installed here
+	rm -rf bin test/sdk/node_modules
