@@ -1,0 +1,259 @@
+package bolt
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
+)
+
+// The words of the history that records abbreviate. Only ever append to these.
+
+func states() []string {
+	return []string{
+		string(diaphone.Pending), string(diaphone.Delivered), string(diaphone.Failed),
+		string(diaphone.Expired), string(diaphone.Suppressed), string(diaphone.Cancelled),
+	}
+}
+
+func verdicts() []string {
+	return []string{
+		string(diaphone.Accepted), string(diaphone.Refused), string(diaphone.Gone), string(diaphone.Suspect),
+		string(diaphone.Retry), string(diaphone.Throttled), string(diaphone.Denied), string(diaphone.Unknown),
+	}
+}
+
+// step is what one settle did to one delivery.
+type step struct {
+	index   uint32
+	state   diaphone.State
+	reason  string
+	attempt *diaphone.Attempt
+	retryAt int64 // ms
+}
+
+// Which parts of a step are there.
+const (
+	hasReason = 1 << iota
+	hasAttempt
+	hasRetry
+)
+
+// putSteps appends the results of one settle to a page's history. Texts that
+// hundreds of results share are written once: reasons, and what FCM's ids begin with.
+func (t *txn) putSteps(of message, page uint32, results []storage.Result) error {
+	order, err := t.nextOrder()
+	if err != nil {
+		return err
+	}
+	var words []string
+	word := func(s string) int {
+		if i := slices.Index(words, s); i >= 0 {
+			return i
+		}
+		words = append(words, s)
+		return len(words) - 1
+	}
+	base := int64(0)
+	body := make(record, 0, 24*len(results))
+	for i := range results {
+		res := &results[i]
+		if base == 0 && res.Attempt != nil {
+			base = millis(res.Attempt.At)
+		}
+		writeStep(&body, res, base, word)
+	}
+	r := newRecord(len(body) + 64)
+	r.int(base)
+	writeTexts(&r, words)
+	r.number(len(results))
+	r.raw(body)
+	return t.put(inHistory, of.step(page, order), r)
+}
+
+func writeStep(r *record, res *storage.Result, base int64, word func(string) int) {
+	has := byte(0)
+	if res.Reason != "" {
+		has |= hasReason
+	}
+	if res.Attempt != nil {
+		has |= hasAttempt
+	}
+	if res.State == diaphone.Pending {
+		has |= hasRetry
+	}
+	r.uint(uint64(res.Index))
+	r.byte(has)
+	r.symbol(states(), string(res.State))
+	if has&hasReason != 0 {
+		r.number(word(res.Reason))
+	}
+	if a := res.Attempt; a != nil {
+		r.int(millis(a.At) - base)
+		r.symbol(verdicts(), string(a.Verdict))
+		r.number(a.Status)
+		r.number(word(a.Reason))
+		cut := strings.LastIndexByte(a.ProviderID, '/') + 1
+		r.number(word(a.ProviderID[:cut]))
+		r.packed(a.ProviderID[cut:])
+		r.uint(uint64(max(a.Latency, 0).Microseconds()))
+	}
+	if has&hasRetry != 0 {
+		r.int(retryDue(res.RetryAt) - base)
+	}
+}
+
+func decodeSteps(r reader) ([]step, error) {
+	base := r.int()
+	words := readTexts[string](&r)
+	word := func() string {
+		if i := r.number(); i < len(words) {
+			return words[i]
+		}
+		r.fail("unknown word")
+		return ""
+	}
+	steps := make([]step, r.count())
+	for i := range steps {
+		s := &steps[i]
+		s.index = uint32(r.number())
+		has := r.byte()
+		s.state = diaphone.State(r.symbol(states()))
+		if has&hasReason != 0 {
+			s.reason = word()
+		}
+		if has&hasAttempt != 0 {
+			s.attempt = &diaphone.Attempt{At: fromMillis(base + r.int())}
+			s.attempt.Verdict = diaphone.Verdict(r.symbol(verdicts()))
+			s.attempt.Status = r.number()
+			s.attempt.Reason = word()
+			s.attempt.ProviderID = word() + r.packed()
+			s.attempt.Latency = time.Duration(r.uint()) * time.Microsecond
+		}
+		if has&hasRetry != 0 {
+			s.retryAt = base + r.int()
+		}
+	}
+	return steps, r.end()
+}
+
+// Message implements storage.History.
+func (s *Store) Message(ctx context.Context, app diaphone.AppID, id diaphone.MessageID) (report storage.MessageReport, err error) {
+	of, err := messageOf(app, id)
+	if err != nil {
+		return storage.MessageReport{}, err
+	}
+	err = s.view(ctx, func(t *txn) error {
+		m, ok, err := t.message(of)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return noMessage(id)
+		}
+		p, ok, err := t.progress(of)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return noMessage(id)
+		}
+		report = storage.MessageReport{Message: m, State: diaphone.Processing, Counts: p.counts, FinishedAt: fromMillis(p.finished)}
+		if p.finished != 0 {
+			report.State = diaphone.Finished
+		}
+		return nil
+	})
+	return report, err
+}
+
+// Deliveries implements storage.History.
+func (s *Store) Deliveries(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, page storage.Page) (reports []storage.DeliveryReport, next string, err error) {
+	of, err := messageOf(app, id)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := checkLimit(page); err != nil {
+		return nil, "", err
+	}
+	list := cursor{kind: "deliveries", of: string(of.key())}
+	at, err := list.parse(page.Cursor, 2)
+	if err != nil {
+		return nil, "", err
+	}
+	err = s.view(ctx, func(t *txn) error {
+		reports, next = nil, ""
+		p, ok, err := t.progress(of)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return noMessage(id)
+		}
+		from := int(at[1])
+		for number := uint32(at[0]); number < p.pages; number, from = number+1, 0 {
+			r, ok, err := t.roster(of, number)
+			if err != nil && !isDamage(err) {
+				return err
+			}
+			if err != nil || !ok {
+				continue // damaged: the others can still be told
+			}
+			if len(reports) == page.Limit {
+				next = list.text(uint64(number), 0)
+				return nil
+			}
+			to := min(len(r.entries), from+page.Limit-len(reports))
+			reports = append(reports, t.reports(of, number, r, min(from, to), to)...)
+			if to < len(r.entries) {
+				next = list.text(uint64(number), uint64(to))
+				return nil
+			}
+		}
+		return nil
+	})
+	return reports, next, err
+}
+
+// reports folds the history of a page into what became of entries from to to.
+func (t *txn) reports(of message, page uint32, r *roster, from, to int) []storage.DeliveryReport {
+	reports := make([]storage.DeliveryReport, to-from)
+	for i := range reports {
+		e := &r.entries[from+i]
+		reports[i] = storage.DeliveryReport{Device: e.device, State: diaphone.Pending}
+		if e.lane < 0 {
+			reports[i].State, reports[i].Reason = diaphone.Failed, e.reason
+		} else {
+			reports[i].Lane = r.lanes[e.lane]
+		}
+	}
+	t.scan(inHistory, of.page(page), nil, func(k, v []byte) bool {
+		record, err := open(inHistory, k, v)
+		var steps []step
+		if err == nil {
+			steps, err = decodeSteps(record)
+		}
+		if err != nil {
+			_ = t.bad(inHistory, k, v, err)
+			return true
+		}
+		for _, s := range steps {
+			if i := int(s.index) - from; i >= 0 && i < len(reports) {
+				s.tell(&reports[i])
+			}
+		}
+		return true
+	})
+	return reports
+}
+
+// tell adds the step to the story of its delivery.
+func (s *step) tell(r *storage.DeliveryReport) {
+	r.State, r.Reason, r.RetryAt = s.state, s.reason, fromMillis(s.retryAt)
+	if s.attempt != nil {
+		r.Attempts = append(r.Attempts, *s.attempt)
+	}
+}

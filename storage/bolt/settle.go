@@ -1,0 +1,274 @@
+package bolt
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
+)
+
+// retryGrain rounds the times of retries up, so that those of one broadcast share
+// batches.
+const retryGrain = 50 * time.Millisecond
+
+// Settle implements storage.Outbox.
+func (s *Store) Settle(ctx context.Context, settlements []storage.Settlement, now time.Time) (storage.Settled, error) {
+	if err := distinct(settlements); err != nil {
+		return storage.Settled{}, err
+	}
+	begun := make([]bool, len(settlements))
+	left := make([]remainder, len(settlements))
+	for i, one := range settlements {
+		begun[i] = s.leases.begin(one.Batch.Key, one.Batch.Fence)
+	}
+	defer func() {
+		for i, one := range settlements {
+			if begun[i] {
+				s.leases.end(one.Batch.Key, left[i], now)
+			}
+		}
+	}()
+	var work *settling
+	err := s.write(ctx, moves, func(t *txn) (err error) {
+		work = &settling{t: t, now: stamp(now), messages: map[message]*progress{}}
+		return work.run(settlements, begun)
+	})
+	if err != nil {
+		return storage.Settled{}, err
+	}
+	copy(left, work.left)
+	s.leases.added(work.queued)
+	return work.settled, nil
+}
+
+// distinct refuses the same batch twice, and the same delivery twice in one.
+func distinct(settlements []storage.Settlement) error {
+	batches := make(map[string]bool, len(settlements))
+	for _, one := range settlements {
+		if batches[one.Batch.Key] {
+			return diaphone.Errorf(diaphone.Internal, "a batch is settled twice in one call")
+		}
+		batches[one.Batch.Key] = true
+		indices := make(map[uint32]bool, len(one.Results))
+		for _, r := range one.Results {
+			if indices[r.Index] {
+				return diaphone.Errorf(diaphone.Internal, "delivery %d of a batch has two results", r.Index)
+			}
+			if !slices.Contains(states(), string(r.State)) {
+				return diaphone.Errorf(diaphone.Internal, "delivery %d of a batch has the state %q", r.Index, string(r.State))
+			}
+			indices[r.Index] = true
+		}
+	}
+	return nil
+}
+
+// settling is one run of a Settle in a transaction.
+type settling struct {
+	t        *txn
+	now      time.Time
+	messages map[message]*progress // touched; nil: lost to damage
+	settled  storage.Settled
+	left     []remainder
+	queued   []key
+}
+
+// part is one settlement whose batch has been found.
+type part struct {
+	storage.Settlement
+	ticket ticket
+	items  batch
+}
+
+func (w *settling) run(settlements []storage.Settlement, begun []bool) error {
+	w.left = make([]remainder, len(settlements))
+	parts := make([]*part, len(settlements))
+	for i, one := range settlements { // read and check all before the first write
+		p, err := w.find(one, begun[i])
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			w.settled.Fenced = append(w.settled.Fenced, one.Batch.Key)
+			w.left[i] = gone
+		}
+		parts[i] = p
+	}
+	for i, p := range parts {
+		if p == nil {
+			continue
+		}
+		left, err := w.apply(p)
+		if err != nil {
+			return err
+		}
+		w.left[i] = left
+	}
+	return w.finish()
+}
+
+// find reads the batch of a settlement; nil: it is not this caller's any more.
+func (w *settling) find(one storage.Settlement, begun bool) (*part, error) {
+	k := key(one.Batch.Key)
+	of, ok := parseTicket(k)
+	if !begun || !ok {
+		return nil, nil
+	}
+	r, ok, err := w.t.get(inQueue, k)
+	if err != nil || !ok {
+		if isDamage(err) {
+			err = nil
+		}
+		return nil, err
+	}
+	items, err := decodeBatch(r)
+	if err != nil {
+		_ = w.t.bad(inQueue, k, w.t.bucket(inQueue).Get(k), err)
+		return nil, nil
+	}
+	for _, result := range one.Results {
+		if _, in := slices.BinarySearchFunc(items, result.Index, byIndex); !in {
+			return nil, diaphone.Errorf(diaphone.Internal, "delivery %d is not in the batch that is settled", result.Index)
+		}
+	}
+	return &part{one, of, items}, nil
+}
+
+func byIndex(i item, index uint32) int { return int(int64(i.index) - int64(index)) }
+
+// apply writes one settlement: its history, its retries, its counts, its dead
+// tokens, and what is left of its batch.
+func (w *settling) apply(p *part) (remainder, error) {
+	if len(p.Results) > 0 {
+		if err := w.t.putSteps(p.ticket.message(), p.ticket.page, p.Results); err != nil {
+			return asItWas, err
+		}
+	}
+	if err := w.count(p); err != nil {
+		return asItWas, err
+	}
+	if err := w.requeue(p); err != nil {
+		return asItWas, err
+	}
+	for _, r := range p.Results {
+		if r.Forget == nil {
+			continue
+		}
+		forgotten, err := w.t.forget(p.ticket.lane.App, r.Forget, w.now)
+		if err != nil {
+			return asItWas, err
+		}
+		if forgotten {
+			w.settled.Forgotten++
+		}
+	}
+	return w.shrink(p)
+}
+
+// count moves the results' deliveries from pending to their states.
+func (w *settling) count(p *part) error {
+	of := p.ticket.message()
+	progress, seen := w.messages[of]
+	if !seen {
+		var err error
+		if progress, _, err = w.t.progress(of); err != nil && !isDamage(err) {
+			return err
+		}
+		w.messages[of] = progress
+	}
+	if progress == nil {
+		return nil
+	}
+	for _, r := range p.Results {
+		progress.counts.Pending--
+		*progress.counts.Of(r.State)++
+	}
+	return nil
+}
+
+// requeue makes batches of the deliveries to be tried again, by time.
+func (w *settling) requeue(p *part) error {
+	groups := map[int64]batch{}
+	for _, r := range p.Results {
+		if r.State == diaphone.Pending {
+			due := retryDue(r.RetryAt)
+			groups[due] = append(groups[due], item{r.Index, r.Tries})
+		}
+	}
+	for due, items := range groups {
+		slices.SortFunc(items, func(a, b item) int { return byIndex(a, b.index) })
+		k := p.ticket
+		k.due = uint64(due)
+		put, err := w.t.putBatch(k, items)
+		if err != nil {
+			return err
+		}
+		w.queued = append(w.queued, put)
+	}
+	return nil
+}
+
+// retryDue rounds up to the grain.
+func retryDue(at time.Time) int64 {
+	grain := retryGrain.Milliseconds()
+	return (max(millis(at), 0) + grain - 1) / grain * grain
+}
+
+// shrink writes what no result names back into the queue.
+func (w *settling) shrink(p *part) (remainder, error) {
+	k := key(p.Batch.Key)
+	rest := p.items
+	if len(p.Results) > 0 {
+		named := make(map[uint32]bool, len(p.Results))
+		for _, r := range p.Results {
+			named[r.Index] = true
+		}
+		rest = slices.DeleteFunc(slices.Clone(p.items), func(i item) bool { return named[i.index] })
+	}
+	if len(rest) == 0 {
+		return gone, w.t.delete(inQueue, k)
+	}
+	left := partOut
+	if p.Release {
+		left = released
+	}
+	if len(rest) == len(p.items) {
+		return left, nil
+	}
+	return left, w.t.put(inQueue, k, rest.record())
+}
+
+// finish writes the progress of every message touched.
+func (w *settling) finish() error {
+	for of, p := range w.messages {
+		if p == nil {
+			continue
+		}
+		finished := p.settleIfDone(millis(w.now))
+		if finished {
+			ref := storage.Ref{}
+			ref.App, ref.ID = of.ref()
+			w.settled.Finished = append(w.settled.Finished, ref)
+		}
+		if err := w.t.putProgress(of, p, finished); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget removes a dead token, if its device still holds it and has not
+// registered it again since.
+func (t *txn) forget(app diaphone.AppID, f *storage.Forget, now time.Time) (bool, error) {
+	d, ok, err := t.deviceByID(app, f.Device)
+	if err != nil || !ok {
+		return false, err
+	}
+	i := slices.IndexFunc(d.Tokens, func(have diaphone.Token) bool { return sameToken(have, f.Token) })
+	if i < 0 || millis(d.Tokens[i].RegisteredAt) > millis(f.Since) {
+		return false, nil
+	}
+	return true, t.removeToken(d, i, now)
+}

@@ -1,0 +1,326 @@
+package storagetest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
+)
+
+func deviceTests() []test {
+	return []test{
+		{"put, get, replace", putReplaces},
+		{"survives reopening", deviceSurvives},
+		{"repeated registration", putAgain},
+		{"a token moves", tokenMoves},
+		{"delete", deleteDevice},
+		{"list in pages", listPages},
+		{"list of a user", listUser},
+		{"cursor of another list", foreignCursor},
+		{"subscribe, unsubscribe", subscribe},
+		{"too many channels", tooManyChannels},
+		{"apps do not see each other", appsApart},
+		{"two phones race for a token", tokenRace},
+	}
+}
+
+func full(id string) diaphone.Device {
+	return diaphone.Device{
+		App: app, ID: diaphone.DeviceID(id), Platform: diaphone.IOS, User: "ana",
+		Tokens: []diaphone.Token{
+			{Kind: diaphone.TokenAPNs, Value: "00ff10aabbccddeeff", Environment: diaphone.Sandbox},
+			{Kind: diaphone.TokenFCM, Value: "f:Ab-_9"},
+		},
+		Channels: []diaphone.ChannelName{"news", "private-chat-7"},
+		Locale:   "de-AT", TimeZone: "Europe/Vienna", Tags: map[string]string{"plan": "gold", "": "empty key", "b": ""},
+	}
+}
+
+// same compares devices but for the times.
+func same(a, b diaphone.Device) bool {
+	tokens := func(d diaphone.Device) string {
+		text := ""
+		for _, t := range d.Tokens {
+			text += fmt.Sprintf("%s|%s|%s,", t.Kind, t.Value.Reveal(), t.Environment)
+		}
+		return text
+	}
+	return a.App == b.App && a.ID == b.ID && a.Platform == b.Platform && a.User == b.User &&
+		a.Locale == b.Locale && a.TimeZone == b.TimeZone && fmt.Sprint(a.Tags) == fmt.Sprint(b.Tags) &&
+		slices.Equal(a.Channels, b.Channels) && tokens(a) == tokens(b)
+}
+
+func putReplaces(e *env) {
+	_, err := e.s.Device(e.ctx, app, "ana-iphone")
+	e.code(err, diaphone.NotFound, "read an unknown device")
+
+	want := full("ana-iphone")
+	stored, created, err := e.s.PutDevice(e.ctx, want, at(1.0005))
+	e.no(err, "put")
+	equal(e, created, true, "created")
+	for _, got := range []diaphone.Device{stored, e.device(app, "ana-iphone")} {
+		if !same(got, want) {
+			e.Fatalf("got %+v, want %+v", got, want)
+		}
+		equal(e, got.CreatedAt, at(1), "created at, to the millisecond")
+		equal(e, got.UpdatedAt, at(1), "updated at")
+		equal(e, got.Tokens[1].RegisteredAt, at(1), "registered at")
+	}
+
+	slim := diaphone.Device{App: app, ID: "ana-iphone", Platform: diaphone.IOS}
+	stored, created, err = e.s.PutDevice(e.ctx, slim, at(2))
+	e.no(err, "replace")
+	equal(e, created, false, "created")
+	got := e.device(app, "ana-iphone")
+	if !same(got, slim) || !same(stored, slim) {
+		e.Fatalf("got %+v and %+v, want %+v", stored, got, slim)
+	}
+	equal(e, got.CreatedAt, at(1), "created at of a replaced device")
+	equal(e, got.UpdatedAt, at(2), "updated at of a replaced device")
+	if list, _, err := e.s.ListDevices(e.ctx, app, "ana", storage.Page{Limit: 10}); err != nil || len(list) != 0 {
+		e.Fatalf("the user it was taken from still has %v, %v", list, err)
+	}
+}
+
+func deviceSurvives(e *env) {
+	want := e.put(full("ana-iphone"))
+	e.s = e.reopen()
+	got := e.device(app, "ana-iphone")
+	if !same(got, want) || !got.CreatedAt.Equal(want.CreatedAt) {
+		e.Fatalf("got %+v, want %+v", got, want)
+	}
+	list, _, err := e.s.ListDevices(e.ctx, app, "ana", storage.Page{Limit: 10})
+	e.no(err, "list")
+	equal(e, len(list), 1, "devices of the user")
+}
+
+func putAgain(e *env) {
+	d := full("ana-iphone")
+	e.put(d)
+	stored, created, err := e.s.PutDevice(e.ctx, d, at(60))
+	e.no(err, "put again")
+	equal(e, created, false, "created")
+	if !same(stored, d) {
+		e.Fatalf("got %+v, want %+v", stored, d)
+	}
+	equal(e, stored.CreatedAt, at(0), "created at")
+	for _, t := range e.device(app, d.ID).Tokens {
+		equal(e, t.RegisteredAt, at(60), "registered at")
+	}
+	list, next, err := e.s.ListDevices(e.ctx, app, "", storage.Page{Limit: 10})
+	e.no(err, "list")
+	equal(e, len(list), 1, "devices in the list")
+	equal(e, next, "", "next cursor")
+	e.accept(e.message(61, toChannels("news")))
+	equal(e, len(e.claim(apnsLane(app), 61, 10)), 1, "batches for a device registered twice")
+}
+
+func tokenMoves(e *env) {
+	e.put(phone("old", withTokens(fcmToken("shared"), diaphone.Token{Kind: diaphone.TokenAPNs, Value: "aa"})))
+	e.put(phone("elsewhere", in(other), withTokens(fcmToken("shared"))))
+	e.put(phone("new", withTokens(fcmToken("shared"))))
+
+	old := e.device(app, "old").Tokens
+	if len(old) != 1 || old[0].Kind != diaphone.TokenAPNs {
+		e.Fatalf("the old device has %d tokens, want the other one only", len(old))
+	}
+	equal(e, len(e.device(app, "new").Tokens), 1, "tokens of the new device")
+	equal(e, len(e.device(other, "elsewhere").Tokens), 1, "tokens of another app's device")
+
+	// And back: the index followed the token.
+	e.put(phone("old", withTokens(fcmToken("shared"))))
+	equal(e, len(e.device(app, "new").Tokens), 0, "tokens after the token went back")
+	// A kind is part of a token: the same text of another kind is another token.
+	e.put(phone("new", withTokens(diaphone.Token{Kind: diaphone.TokenAPNs, Value: "shared"})))
+	equal(e, len(e.device(app, "old").Tokens), 1, "tokens after another kind was registered")
+}
+
+func deleteDevice(e *env) {
+	e.code(e.s.DeleteDevice(e.ctx, app, "ana-iphone"), diaphone.NotFound, "delete an unknown device")
+	e.put(full("ana-iphone"))
+	e.no(e.s.DeleteDevice(e.ctx, app, "ana-iphone"), "delete")
+	_, err := e.s.Device(e.ctx, app, "ana-iphone")
+	e.code(err, diaphone.NotFound, "read a deleted device")
+	e.code(e.s.DeleteDevice(e.ctx, app, "ana-iphone"), diaphone.NotFound, "delete twice")
+	for _, user := range []diaphone.UserID{"", "ana"} {
+		list, _, err := e.s.ListDevices(e.ctx, app, user, storage.Page{Limit: 10})
+		e.no(err, "list")
+		equal(e, len(list), 0, "devices listed after the delete")
+	}
+	m := e.message(1, diaphone.Audience{Users: []diaphone.UserID{"ana"}, Devices: []diaphone.DeviceID{"ana-iphone"}, Channels: []diaphone.ChannelName{"news"}})
+	a := e.accept(m)
+	equal(e, a.Counts.Accepted, 0, "deliveries to a deleted device")
+	equal(e, a.Planned, true, "planned")
+	equal(e, e.report(m).State, diaphone.Finished, "state of a message to nobody")
+
+	// The id is free again, and so is its token.
+	stored, created, err := e.s.PutDevice(e.ctx, full("ana-iphone"), at(5))
+	e.no(err, "put after delete")
+	equal(e, created, true, "created")
+	equal(e, stored.CreatedAt, at(5), "created at")
+}
+
+func listPages(e *env) {
+	var want []diaphone.DeviceID
+	for i := range 25 {
+		id := fmt.Sprintf("d%02d", (i*7)%25) // not in the order of their ids
+		want = append(want, diaphone.DeviceID(id))
+		e.put(phone(id))
+	}
+	for _, limit := range []int{1, 4, 5, 24, 25, 26, storage.MaxPage} {
+		var got []diaphone.DeviceID
+		for cursor := ""; ; {
+			page, next, err := e.s.ListDevices(e.ctx, app, "", storage.Page{Cursor: cursor, Limit: limit})
+			e.no(err, "list")
+			if next != "" && len(page) != limit {
+				e.Fatalf("a page of %d in the middle has %d devices", limit, len(page))
+			}
+			for _, d := range page {
+				got = append(got, d.ID)
+			}
+			if cursor = next; next == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			e.Fatalf("pages of %d: got %v, want %v", limit, got, want)
+		}
+	}
+	for _, limit := range []int{0, -1, storage.MaxPage + 1} {
+		_, _, err := e.s.ListDevices(e.ctx, app, "", storage.Page{Limit: limit})
+		e.code(err, diaphone.Invalid, "list with a wrong limit")
+	}
+	// What is deleted between two pages shifts nothing.
+	page, next, err := e.s.ListDevices(e.ctx, app, "", storage.Page{Limit: 10})
+	e.no(err, "list")
+	e.no(e.s.DeleteDevice(e.ctx, app, page[9].ID), "delete")
+	e.no(e.s.DeleteDevice(e.ctx, app, page[0].ID), "delete")
+	page, _, err = e.s.ListDevices(e.ctx, app, "", storage.Page{Cursor: next, Limit: 10})
+	e.no(err, "list on")
+	equal(e, page[0].ID, want[10], "first device of the second page")
+}
+
+func listUser(e *env) {
+	for i := range 9 {
+		e.put(phone(fmt.Sprintf("d%d", i), ofUser([]diaphone.UserID{"ana", "anabel", "ben"}[i%3])))
+	}
+	first, next, err := e.s.ListDevices(e.ctx, app, "ana", storage.Page{Limit: 2})
+	e.no(err, "list")
+	second, end, err := e.s.ListDevices(e.ctx, app, "ana", storage.Page{Cursor: next, Limit: 2})
+	e.no(err, "list on")
+	got := []diaphone.DeviceID{}
+	for _, d := range append(first, second...) {
+		got = append(got, d.ID)
+	}
+	if !slices.Equal(got, []diaphone.DeviceID{"d0", "d3", "d6"}) || next == "" || end != "" {
+		e.Fatalf("got %v, cursors %q and %q", got, next, end)
+	}
+	list, _, err := e.s.ListDevices(e.ctx, app, "nobody", storage.Page{Limit: 2})
+	e.no(err, "list of an unknown user")
+	equal(e, len(list), 0, "devices of an unknown user")
+}
+
+func foreignCursor(e *env) {
+	for i := range 3 {
+		e.put(phone(fmt.Sprint(i), ofUser("ana")))
+	}
+	_, next, err := e.s.ListDevices(e.ctx, app, "", storage.Page{Limit: 1})
+	e.no(err, "list")
+	for _, cursor := range []string{"x", "not base64!", "AAAA", next + "A", next[:len(next)-1]} {
+		e.cursorRefused(app, "", cursor)
+	}
+	e.cursorRefused(app, "ana", next)
+	e.cursorRefused(other, "", next)
+}
+
+func (e *env) cursorRefused(a diaphone.AppID, user diaphone.UserID, cursor string) {
+	e.Helper()
+	_, _, err := e.s.ListDevices(e.ctx, a, user, storage.Page{Cursor: cursor, Limit: 1})
+	e.pointsAtCursor(err, cursor)
+}
+
+func subscribe(e *env) {
+	e.code(e.s.Subscribe(e.ctx, app, "d", "news"), diaphone.NotFound, "subscribe an unknown device")
+	e.code(e.s.Unsubscribe(e.ctx, app, "d", "news"), diaphone.NotFound, "unsubscribe an unknown device")
+	e.put(phone("d"))
+	for range 2 {
+		e.no(e.s.Subscribe(e.ctx, app, "d", "news"), "subscribe")
+	}
+	e.no(e.s.Subscribe(e.ctx, app, "d", "sport"), "subscribe")
+	if got := e.device(app, "d").Channels; !slices.Equal(got, []diaphone.ChannelName{"news", "sport"}) {
+		e.Fatalf("channels %v", got)
+	}
+	equal(e, e.accept(e.message(1, toChannels("news"))).Counts.Accepted, 1, "deliveries")
+	for range 2 {
+		e.no(e.s.Unsubscribe(e.ctx, app, "d", "news"), "unsubscribe")
+	}
+	if got := e.device(app, "d").Channels; !slices.Equal(got, []diaphone.ChannelName{"sport"}) {
+		e.Fatalf("channels %v", got)
+	}
+	equal(e, e.accept(e.message(2, toChannels("news"))).Counts.Accepted, 0, "deliveries")
+	equal(e, e.accept(e.message(3, toChannels("sport"))).Counts.Accepted, 1, "deliveries")
+}
+
+func tooManyChannels(e *env) {
+	d := phone("d")
+	for i := range diaphone.MaxDeviceChannels {
+		d.Channels = append(d.Channels, diaphone.ChannelName(fmt.Sprintf("c%d", i)))
+	}
+	e.put(d)
+	e.code(e.s.Subscribe(e.ctx, app, "d", "one-more"), diaphone.Invalid, "subscribe to one more")
+	e.no(e.s.Subscribe(e.ctx, app, "d", "c0"), "subscribe where it is already")
+	e.no(e.s.Unsubscribe(e.ctx, app, "d", "c7"), "unsubscribe")
+	e.no(e.s.Subscribe(e.ctx, app, "d", "one-more"), "subscribe after making room")
+}
+
+func appsApart(e *env) {
+	mine, theirs := full("x"), full("x")
+	theirs.App, theirs.Locale = other, "fr"
+	e.put(mine)
+	e.put(theirs)
+	equal(e, len(e.device(app, "x").Tokens), 2, "tokens after the other app registered the same")
+	equal(e, e.device(other, "x").Locale, "fr", "locale")
+
+	a := e.accept(e.message(1, diaphone.Audience{Users: []diaphone.UserID{"ana"}, Devices: []diaphone.DeviceID{"x"}, Channels: []diaphone.ChannelName{"news"}}))
+	equal(e, a.Counts.Accepted, 1, "deliveries")
+	lanes, err := e.s.Lanes(e.ctx)
+	e.no(err, "lanes")
+	if !slices.Equal(lanes, []diaphone.Lane{apnsLane(app)}) {
+		e.Fatalf("lanes %v", lanes)
+	}
+	m := e.message(2, toDevices("x"))
+	m.App = other
+	e.accept(m)
+	_, err = e.s.Message(e.ctx, app, m.ID)
+	e.code(err, diaphone.NotFound, "read another app's message")
+	_, _, err = e.s.Deliveries(e.ctx, app, m.ID, storage.Page{Limit: 1})
+	e.code(err, diaphone.NotFound, "read another app's deliveries")
+
+	e.no(e.s.DeleteDevice(e.ctx, app, "x"), "delete")
+	equal(e, len(e.device(other, "x").Tokens), 2, "tokens after the other app's device was deleted")
+	list, _, err := e.s.ListDevices(e.ctx, app, "", storage.Page{Limit: 10})
+	e.no(err, "list")
+	equal(e, len(list), 0, "devices of the app")
+}
+
+// tokenRace: whoever wins, exactly one phone has the token.
+func tokenRace(e *env) {
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			for range 8 {
+				if _, _, err := e.s.PutDevice(e.ctx, phone(fmt.Sprint(i), withTokens(fcmToken("one"))), at(1)); err != nil {
+					e.Errorf("put: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	holders := 0
+	for i := range 16 {
+		holders += len(e.device(app, diaphone.DeviceID(fmt.Sprint(i))).Tokens)
+	}
+	equal(e, holders, 1, "phones that hold the token")
+}
