@@ -1,0 +1,124 @@
+package apns
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/asn1"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+	"sync"
+	"time"
+)
+
+// Apple's limits on provider tokens ("Establishing a token-based connection to
+// APNs"): a token is at most an hour old, and one connection changes its token
+// at most every 20 minutes.
+//
+// Tokens are issued by the clock, in windows, and signed deterministically, so
+// that every node of a fleet presents the same token without talking to the
+// others. A connection keeps the token it has for holdFor. The oldest token in
+// use is then lateStart + window + holdFor = 53 minutes old.
+const (
+	window    = 30 * time.Minute
+	lateStart = 3 * time.Minute // a clock that runs ahead must not issue from Apple's future
+	holdFor   = 20 * time.Minute
+)
+
+// bearer is a provider token and the time it was issued for.
+type bearer struct {
+	jwt    string
+	issued time.Time
+}
+
+// hold is the token that one connection presents, and since when.
+type hold struct {
+	bearer
+	since time.Time
+}
+
+// signer issues provider tokens: one signature a window, however many ask.
+type signer struct {
+	key           *ecdsa.PrivateKey
+	keyID, teamID string
+
+	mu      sync.Mutex
+	regular bearer // of the current window
+	forced  bearer // issued out of turn, after Apple called a regular one expired
+}
+
+// current gives the token to begin a connection with.
+func (s *signer) current(now time.Time) (bearer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	issued := now.Add(-lateStart).Truncate(window)
+	if s.forced.issued.After(issued) {
+		return s.forced, nil
+	}
+	if !s.regular.issued.Equal(issued) || s.regular.jwt == "" {
+		jwt, err := s.sign(issued)
+		if err != nil {
+			return bearer{}, err
+		}
+		s.regular = bearer{jwt: jwt, issued: issued}
+	}
+	return s.regular, nil
+}
+
+// renew gives the token that a connection which holds h presents now. It changes
+// only for one that was issued long enough after the old, and only when the old
+// has been in use long enough.
+func (s *signer) renew(h hold, now time.Time) (hold, error) {
+	b, err := s.current(now)
+	if err != nil {
+		return h, err
+	}
+	if h.jwt != "" && (b.issued.Sub(h.issued) < holdFor || now.Sub(h.since) < holdFor) {
+		return h, nil
+	}
+	return hold{bearer: b, since: now}, nil
+}
+
+// expired hears that Apple called a token expired. It issues one for this very
+// moment, once, for new connections to present; when that is refused too, again
+// is true: the clock or the key is wrong, and another token would not help.
+func (s *signer) expired(refused bearer, now time.Time) (again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if refused.issued.Before(s.forced.issued) {
+		return false // another attempt has seen to it
+	}
+	if refused.jwt == s.forced.jwt || now.Sub(s.forced.issued) < holdFor {
+		return true
+	}
+	issued := now.Truncate(time.Second)
+	jwt, err := s.sign(issued)
+	if err != nil {
+		return true
+	}
+	s.forced = bearer{jwt: jwt, issued: issued}
+	return false
+}
+
+// sign makes the JWT. Go's ECDSA without a random source is RFC 6979's, the same
+// bytes for the same input; it gives ASN.1, where RFC 7518 §3.4 wants r and s at
+// 32 bytes each.
+func (s *signer) sign(issued time.Time) (string, error) {
+	enc := base64.RawURLEncoding
+	text := enc.EncodeToString(fmt.Appendf(nil, `{"alg":"ES256","kid":%q}`, s.keyID)) + "." +
+		enc.EncodeToString(fmt.Appendf(nil, `{"iss":%q,"iat":%d}`, s.teamID, issued.Unix()))
+	digest := sha256.Sum256([]byte(text))
+	der, err := s.key.Sign(nil, digest[:], crypto.SHA256)
+	if err != nil {
+		return "", fmt.Errorf("sign the provider token: %w", err)
+	}
+	var sig struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &sig); err != nil {
+		return "", fmt.Errorf("read the provider token's signature: %w", err)
+	}
+	var raw [64]byte
+	sig.R.FillBytes(raw[:32])
+	sig.S.FillBytes(raw[32:])
+	return text + "." + enc.EncodeToString(raw[:]), nil
+}
