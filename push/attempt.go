@@ -1,0 +1,120 @@
+package push
+
+import (
+	"context"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
+)
+
+// attempted is what became of one launched delivery.
+type attempted struct {
+	held    *held
+	result  storage.Result
+	outcome *diaphone.Outcome // nil: no attempt was made
+	step    step
+	booked  bool // the pacer has counted it
+}
+
+// ended is the result of a delivery that needed no attempt.
+func ended(item storage.Item, s diaphone.State, reason string) storage.Result {
+	return storage.Result{Index: item.Index, State: s, Reason: reason, Tries: item.Tries}
+}
+
+// attempt makes one attempt, unless the device as it is now says otherwise. It
+// runs in a goroutine of its own and always returns.
+func (l *lane) attempt(ctx context.Context, h *held, item storage.Item) attempted {
+	ctx, cancel := context.WithTimeout(ctx, l.engine.AttemptTimeout)
+	defer cancel()
+	m := h.batch.Message
+	device, err := l.engine.Devices.Device(ctx, l.id.App, item.Device)
+	if diaphone.CodeOf(err) == diaphone.NotFound {
+		return attempted{held: h, result: ended(item, diaphone.Cancelled, "device_deleted")}
+	}
+	if err != nil {
+		// The store's trouble, not the delivery's: the same again, uncounted.
+		again := ended(item, diaphone.Pending, "store_unavailable")
+		again.RetryAt = time.Now().Add(time.Second)
+		return attempted{held: h, result: again}
+	}
+	if r, spared := l.spare(m, &device, item); spared {
+		return attempted{held: h, result: r}
+	}
+	token := tokenOf(&device, item.Kind)
+	if token == nil {
+		return attempted{held: h, result: ended(item, diaphone.Failed, "no_token")}
+	}
+	d := &diaphone.Delivery{ID: diaphone.DeliveryID(m.ID, device.ID), Message: m, Device: device.ID, Token: *token}
+	begun := time.Now()
+	o := l.provider.Send(ctx, d)
+	now := time.Now()
+	s := decide(o, trial{now: now, accepted: m.AcceptedAt, expires: m.Expires, tries: item.Tries})
+	r := storage.Result{Index: item.Index, State: s.state, Reason: s.reason, RetryAt: s.retryAt, Tries: s.tries}
+	r.Attempt = &diaphone.Attempt{At: begun, Verdict: o.Verdict, Status: o.Status, Reason: o.Reason, ProviderID: o.ProviderID, Latency: now.Sub(begun)}
+	if s.forget {
+		since := o.GoneSince
+		if since.IsZero() {
+			since = begun
+		}
+		r.Forget = &storage.Forget{Device: device.ID, Token: *token, Since: since}
+	}
+	return attempted{held: h, result: r, outcome: &o, step: s}
+}
+
+// spare decides what needs no push after all: the device has left the audience,
+// or its user is live and the message is for those who are away. Confirmed
+// delivery will take the place of the look at Live.
+func (l *lane) spare(m *diaphone.Message, d *diaphone.Device, item storage.Item) (storage.Result, bool) {
+	if !m.To.Matches(d) {
+		return ended(item, diaphone.Cancelled, "left_audience"), true
+	}
+	if m.When == diaphone.Away && d.User != "" && l.engine.Live(l.id.App, d.User) {
+		return ended(item, diaphone.Suppressed, "user_live"), true
+	}
+	return storage.Result{}, false
+}
+
+func tokenOf(d *diaphone.Device, kind diaphone.TokenKind) *diaphone.Token {
+	for i := range d.Tokens {
+		if d.Tokens[i].Kind == kind {
+			return &d.Tokens[i]
+		}
+	}
+	return nil
+}
+
+// collect takes an ended attempt into the lane's state: what it means for the
+// lane happens at once, what it means for the delivery waits to be settled.
+func (l *lane) collect(a attempted) {
+	l.results = append(l.results, a)
+	if a.outcome == nil {
+		if a.booked {
+			l.pacer.refund()
+		}
+		return
+	}
+	now := time.Now()
+	l.engine.Metrics.attempted(l.id, *a.outcome, a.result.Attempt.Latency)
+	switch {
+	case a.step.pause:
+		l.stop(now, a.outcome)
+	case a.step.slow > 0:
+		l.pacer.hold(now.Add(a.step.slow))
+		l.engine.Logger.Warn("the provider asks us to slow down", "lane", l.id, "reason", a.outcome.Reason, "for", a.step.slow)
+	case a.outcome.Status != 0 && l.pause.end():
+		l.engine.Metrics.pausing(l.id, false)
+		l.engine.Logger.Info("the provider takes the credential again; the lane goes on", "lane", l.id)
+	}
+}
+
+// stop pauses the lane: its credential is refused. No device is touched.
+func (l *lane) stop(now time.Time, o *diaphone.Outcome) {
+	if !l.pause.begin(now) {
+		return
+	}
+	l.engine.Metrics.pausing(l.id, true)
+	l.engine.Logger.Error("the provider refuses our credential: the lane is paused, its deliveries wait, no device is touched",
+		"lane", l.id, "status", o.Status, "reason", o.Reason, "error", o.Err, "trying_again_in", l.pause.length,
+		"hint", "check the key, its ids and its environment in the apps file, then restart")
+}

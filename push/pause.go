@@ -1,0 +1,55 @@
+package push
+
+import "time"
+
+// How long a lane waits before it tries a refused credential again.
+const (
+	firstPause = 30 * time.Second
+	maxPause   = 5 * time.Minute
+)
+
+// pause is the state of a lane whose provider refuses the credential. When its
+// time is over a single attempt probes whether an operator has mended it. It
+// belongs to the lane's goroutine.
+type pause struct {
+	on     bool
+	until  time.Time
+	length time.Duration
+}
+
+// wait says how long nothing may be launched, with so many attempts in flight.
+func (p *pause) wait(now time.Time, flying int) time.Duration {
+	switch {
+	case !p.on:
+		return 0
+	case now.Before(p.until):
+		return p.until.Sub(now)
+	case flying > 0:
+		return tick // the probe is out; its answer wakes the lane
+	}
+	return 0
+}
+
+// begin starts a pause, or a longer one when a probe has failed. fresh is false
+// for the answers of attempts that were under way when the pause began.
+func (p *pause) begin(now time.Time) (fresh bool) {
+	if p.on && now.Before(p.until) {
+		return false
+	}
+	p.on, p.length = true, min(max(2*p.length, firstPause), maxPause)
+	p.until = now.Add(p.length)
+	return true
+}
+
+// end is called when the provider takes the credential; was tells whether there
+// was a pause.
+func (p *pause) end() (was bool) {
+	was = p.on
+	*p = pause{}
+	return was
+}
+
+// forGood pauses a lane that has no credential at all.
+func (p *pause) forGood() {
+	p.on, p.until = true, time.Now().AddDate(100, 0, 0)
+}

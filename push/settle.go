@@ -1,0 +1,84 @@
+package push
+
+import (
+	"context"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
+)
+
+// settlement is the store's answer to one Settle.
+type settlement struct {
+	results []attempted
+	answer  storage.Settled
+	err     error
+	at      time.Time
+}
+
+// settle records what has ended, all in one transaction, while the lane goes
+// on. One settlement is under way at a time: what ends meanwhile makes up the
+// next, so that they grow with the load. It says how long to wait when the
+// store has failed.
+func (l *lane) settle(ctx context.Context, now time.Time) (wait time.Duration) {
+	if l.settling || len(l.results) == 0 {
+		return tick
+	}
+	if wait := l.settleAt.Sub(now); wait > 0 && ctx.Err() == nil {
+		return wait
+	}
+	results := l.results
+	l.results, l.settling = nil, true
+	go func() {
+		answer, err := l.engine.Outbox.Settle(context.WithoutCancel(ctx), byBatch(results), now)
+		l.settled <- settlement{results: results, answer: answer, err: err, at: now}
+	}()
+	return tick
+}
+
+// byBatch groups results as Settle wants them.
+func byBatch(results []attempted) []storage.Settlement {
+	var all []storage.Settlement
+	place := make(map[*held]int)
+	for _, a := range results {
+		i, known := place[a.held]
+		if !known {
+			i = len(all)
+			place[a.held] = i
+			all = append(all, storage.Settlement{Batch: a.held.batch})
+		}
+		all[i].Results = append(all[i].Results, a.result)
+	}
+	return all
+}
+
+// finish takes in the answer of a settlement. Only now are the slots free: an
+// attempt counts as in flight until its outcome is durable.
+func (l *lane) finish(s settlement) {
+	l.settling = false
+	if s.err != nil {
+		l.engine.Logger.Error("could not record outcomes; trying again", "lane", l.id, "deliveries", len(s.results), "error", s.err)
+		l.results = append(s.results, l.results...)
+		l.settleAt = s.at.Add(time.Second)
+		return
+	}
+	l.flying -= len(s.results)
+	lost := make(map[string]bool)
+	for _, key := range s.answer.Fenced {
+		lost[key] = true
+		l.engine.Logger.Warn("a lease was lost before its outcomes were recorded; those deliveries are made again", "lane", l.id)
+	}
+	for _, a := range s.results {
+		if lost[a.held.batch.Key] {
+			a.held.until = time.Time{}
+			continue
+		}
+		a.held.until = s.at.Add(lease)
+		if a.result.State != diaphone.Pending {
+			l.engine.Metrics.ended(l.id, a.result.State, s.at.Sub(a.held.batch.Message.AcceptedAt))
+		} else if a.result.RetryAt.Before(l.claimAt) {
+			l.claimAt = a.result.RetryAt
+		}
+	}
+	l.engine.Metrics.forgotten.Add(float64(s.answer.Forgotten))
+}

@@ -1,0 +1,71 @@
+package push
+
+import (
+	"time"
+
+	"github.com/diaphone-dev/diaphone/storage"
+)
+
+// held is a claimed batch of which some deliveries may not have been launched.
+type held struct {
+	batch *storage.Batch
+	next  int       // index into batch.Items of the next to launch
+	until time.Time // the lease; nothing is launched after it
+}
+
+// worklist is what a lane has claimed and not launched: urgent first, then in
+// the order claimed. It belongs to the lane's goroutine.
+type worklist struct {
+	urgent, bulk []*held
+	urgentItems  int
+	bulkItems    int
+}
+
+func (w *worklist) len() int { return w.urgentItems + w.bulkItems }
+
+func (w *worklist) add(b *storage.Batch, until time.Time) {
+	h := &held{batch: b, until: until}
+	if b.Urgent {
+		w.urgent, w.urgentItems = append(w.urgent, h), w.urgentItems+len(b.Items)
+		return
+	}
+	w.bulk, w.bulkItems = append(w.bulk, h), w.bulkItems+len(b.Items)
+}
+
+// peek gives the next delivery. Batches whose lease has run out are dropped:
+// they are back in the queue and would be sent twice.
+func (w *worklist) peek(now time.Time) (h *held, item storage.Item, ok bool) {
+	for {
+		queue, items := w.head()
+		if len(*queue) == 0 {
+			return nil, storage.Item{}, false
+		}
+		h = (*queue)[0]
+		if h.until.After(now) && h.next < len(h.batch.Items) {
+			return h, h.batch.Items[h.next], true
+		}
+		*items -= len(h.batch.Items) - h.next
+		*queue = (*queue)[1:]
+	}
+}
+
+// pop takes what peek gave.
+func (w *worklist) pop() {
+	queue, items := w.head()
+	(*queue)[0].next++
+	*items--
+}
+
+func (w *worklist) head() (queue *[]*held, items *int) {
+	if len(w.urgent) > 0 {
+		return &w.urgent, &w.urgentItems
+	}
+	return &w.bulk, &w.bulkItems
+}
+
+// drain empties the list and gives what was in it.
+func (w *worklist) drain() []*held {
+	all := append(w.urgent, w.bulk...)
+	*w = worklist{}
+	return all
+}
