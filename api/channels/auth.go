@@ -1,0 +1,173 @@
+package channels
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// Query parameters of a signed request.
+const (
+	paramKey       = "auth_key"
+	paramTimestamp = "auth_timestamp"
+	paramVersion   = "auth_version"
+	paramBodyMD5   = "body_md5"
+	paramSignature = "auth_signature"
+)
+
+// skew is how far a request's clock may be from ours; it also bounds how long a
+// recorded request can be played again.
+const skew = 600 * time.Second
+
+// call is an authenticated request of the HTTP API.
+type call struct {
+	app   *diaphone.App
+	query map[string]string // names in lower case
+	body  []byte
+	path  func(name string) string // decoded path parameters
+}
+
+// signed wraps an endpoint: it is called with requests of the app's backend only.
+func (d *Door) signed(endpoint func(echo.Context, *call) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		in, err := d.authenticate(c)
+		if err == nil {
+			err = endpoint(c, in)
+		}
+		if err != nil {
+			return d.refuse(c, err)
+		}
+		return nil
+	}
+}
+
+func (d *Door) authenticate(c echo.Context) (*call, error) {
+	r := c.Request()
+	in := &call{path: pathParams(c)}
+	id := in.path("app")
+	if in.app = d.gateway.Apps().ByID(diaphone.AppID(id)); in.app == nil {
+		return nil, refusef(http.StatusNotFound, "No app with id %q", clip(id))
+	}
+	var err error
+	if in.query, err = parseQuery(r.URL.RawQuery); err != nil {
+		return nil, err
+	}
+	if in.body, err = readBody(r, maxBody(in.app)); err != nil {
+		return nil, err
+	}
+	key, err := checkParams(in, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return in, d.checkSignature(r, in, key)
+}
+
+// parseQuery decodes the query under lower-case names. A doubled auth parameter
+// is refused: which of the two counts is what request smuggling lives on.
+func parseQuery(raw string) (map[string]string, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, refusef(http.StatusBadRequest, "Malformed query string")
+	}
+	query := make(map[string]string, len(values))
+	for name, all := range values {
+		name = strings.ToLower(name)
+		_, before := query[name]
+		if (before || len(all) > 1) && (strings.HasPrefix(name, "auth_") || name == paramBodyMD5) {
+			return nil, refusef(http.StatusUnauthorized, "Parameter %s is given twice", name)
+		}
+		query[name] = all[len(all)-1]
+	}
+	return query, nil
+}
+
+// maxBody has room for a full batch with every byte of its data escaped.
+func maxBody(app *diaphone.App) int64 {
+	const overhead = 64 << 10 // names, channels, punctuation
+	return int64(maxBatch*app.Limits.MaxEventBytes()*2 + overhead)
+}
+
+func readBody(r *http.Request, most int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, most))
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return nil, refusef(http.StatusRequestEntityTooLarge, "The request body exceeds the allowed maximum (%d bytes)", most)
+	case err != nil:
+		return nil, refusef(http.StatusBadRequest, "The request body could not be read")
+	}
+	return body, nil
+}
+
+// checkParams checks everything but the signature and gives the key to check it with.
+func checkParams(in *call, now time.Time) (diaphone.Key, error) {
+	key, ok := keyOf(in.app, in.query[paramKey])
+	if !ok {
+		return key, refusef(http.StatusUnauthorized, "Unknown auth_key")
+	}
+	if v := in.query[paramVersion]; v != "1.0" {
+		return key, refusef(http.StatusUnauthorized, "Invalid version: auth_version should be 1.0")
+	}
+	seconds, err := strconv.ParseInt(in.query[paramTimestamp], 10, 64)
+	if err != nil {
+		return key, refusef(http.StatusUnauthorized, "Invalid timestamp: auth_timestamp should be seconds since 1970")
+	}
+	// Compared as seconds: a far-off timestamp does not fit a time.Duration.
+	if off := now.Unix() - seconds; off > int64(skew/time.Second) || off < -int64(skew/time.Second) {
+		return key, refusef(http.StatusUnauthorized, "Timestamp expired: Given timestamp (%s) not within 600s of server time (%s)",
+			time.Unix(seconds, 0).UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	sent, given := in.query[paramBodyMD5]
+	if !given && len(in.body) == 0 {
+		return key, nil
+	}
+	// The Python SDK sends the MD5 of nothing with every GET, so it counts there too.
+	sum := md5.Sum(in.body)
+	if !equal(sent, hex.EncodeToString(sum[:])) {
+		return key, refusef(http.StatusUnauthorized, "Invalid body_md5: it should be the hex MD5 of the request body")
+	}
+	return key, nil
+}
+
+// checkSignature tries the path as it came, and decoded: SDKs sign what they put
+// on the wire, and a proxy may have escaped it since.
+func (d *Door) checkSignature(r *http.Request, in *call, key diaphone.Key) error {
+	raw := strings.TrimPrefix(r.URL.EscapedPath(), d.prefix)
+	decoded := strings.TrimPrefix(r.URL.Path, d.prefix)
+	sent := in.query[paramSignature]
+	text := requestText(r.Method, raw, in.query)
+	if equal(sent, sign(key.Secret, text)) {
+		return nil
+	}
+	if decoded != raw && equal(sent, sign(key.Secret, requestText(r.Method, decoded, in.query))) {
+		return nil
+	}
+	return refusef(http.StatusUnauthorized, "Invalid signature: you should have sent HmacSHA256Hex(%q, your_secret_key), but you sent %q",
+		clip(text), clip(sent))
+}
+
+// pathParams decodes path parameters: echo matches the escaped path when there
+// is one, and gives its pieces as they are.
+func pathParams(c echo.Context) func(string) string {
+	escaped := c.Request().URL.RawPath != ""
+	return func(name string) string {
+		value := c.Param(name)
+		if !escaped {
+			return value
+		}
+		if plain, err := url.PathUnescape(value); err == nil {
+			return plain
+		}
+		return value
+	}
+}

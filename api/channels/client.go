@@ -1,0 +1,66 @@
+package channels
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/sockets"
+)
+
+// client is the protocol's side of one connection. It hears of it one call at a
+// time, so it needs no lock.
+type client struct {
+	app      *diaphone.App
+	session  *hub.Session
+	protocol int
+	info     json.RawMessage // user_info of the signed-in user
+}
+
+// OnMessage implements sockets.Handler.
+func (c *client) OnMessage(_ *sockets.Conn, payload []byte) {
+	in, err := parse(payload)
+	if err != nil {
+		c.complain(err.Error())
+		return
+	}
+	switch {
+	case in.event == "pusher:ping":
+		c.session.Send(pong())
+	case in.event == "pusher:pong":
+	case in.event == "pusher:subscribe":
+		c.subscribe(in)
+	case in.event == "pusher:unsubscribe":
+		c.unsubscribe(in)
+	case in.event == "pusher:signin":
+		c.signIn(in)
+	case strings.HasPrefix(in.event, "client-"):
+		// Opt-in per app, and apps have no such setting yet.
+		c.complain("To send client events, you must enable this feature in the settings of your app.")
+	default:
+		c.complain("Unsupported event received on socket: " + clip(in.event))
+	}
+}
+
+// OnPong implements sockets.Handler; no fence is set yet.
+func (c *client) OnPong(*sockets.Conn, uint64) {}
+
+// OnClose implements sockets.Handler.
+func (c *client) OnClose(*sockets.Conn, int) { c.session.End() }
+
+// complain tells of a mistake; the connection stays, as on hosted.
+func (c *client) complain(message string) { c.session.Send(errorFrame(0, message)) }
+
+// turned is the handler of a connection that was refused: it only waits for the
+// peer to close.
+type turned struct{}
+
+// OnMessage implements sockets.Handler.
+func (turned) OnMessage(*sockets.Conn, []byte) {}
+
+// OnPong implements sockets.Handler.
+func (turned) OnPong(*sockets.Conn, uint64) {}
+
+// OnClose implements sockets.Handler.
+func (turned) OnClose(*sockets.Conn, int) {}

@@ -1,0 +1,71 @@
+package channels
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/hub"
+)
+
+// Config of the door.
+type Config struct {
+	Gateway *gateway.Gateway // required
+	Hub     *hub.Hub         // required
+	Logger  *slog.Logger     // default: none
+	// PathPrefix is where the door is mounted, for example "/pusher". SDKs send it
+	// but do not sign it (pusher-http-php, option "path").
+	PathPrefix string
+	// ActivityTimeout is after how much silence clients send a ping of their own;
+	// whole seconds; default 120 s, as hosted. We ping them earlier than that.
+	ActivityTimeout time.Duration
+}
+
+const defaultActivityTimeout = 120 * time.Second
+
+// Door is the Pusher Channels door. It is safe for concurrent use and starts no
+// goroutine.
+type Door struct {
+	gateway  *gateway.Gateway
+	hub      *hub.Hub
+	log      *slog.Logger
+	prefix   string
+	activity int // seconds
+}
+
+// New builds the door.
+func New(c Config) *Door {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.ActivityTimeout < time.Second {
+		c.ActivityTimeout = defaultActivityTimeout
+	}
+	return &Door{
+		gateway:  c.Gateway,
+		hub:      c.Hub,
+		log:      c.Logger,
+		prefix:   strings.TrimSuffix(c.PathPrefix, "/"),
+		activity: int(c.ActivityTimeout / time.Second),
+	}
+}
+
+// Mount adds the door's routes. Everything below /apps/ and /app is its own.
+func (d *Door) Mount(e *echo.Echo) {
+	g := e.Group(d.prefix)
+	g.POST("/apps/:app/events", d.signed(d.postEvent))
+	g.POST("/apps/:app/batch_events", d.signed(d.postBatch))
+	g.GET("/apps/:app/channels", d.signed(d.listChannels))
+	g.GET("/apps/:app/channels/:channel", d.signed(d.getChannel))
+	g.GET("/apps/:app/channels/:channel/users", d.signed(d.listUsers))
+	g.POST("/apps/:app/users/:user/terminate_connections", d.signed(d.terminate))
+	g.Any("/apps/*", func(c echo.Context) error { return c.String(http.StatusNotFound, "Not found") })
+
+	g.GET("/app/:key", d.connect)
+	g.GET("/app", d.connectNowhere)
+	g.GET("/app/*", d.connectNowhere)
+}

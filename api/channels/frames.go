@@ -1,0 +1,120 @@
+package channels
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/sockets"
+)
+
+// wire writes frames of the Pusher protocol. The data of every event is a JSON
+// string that holds JSON, for Swift's and Java's clients read nothing else; only
+// pusher:error and pusher:signin_success carry an object, for Swift's and .NET's
+// read that.
+type wire struct{}
+
+var _ hub.Protocol = wire{}
+
+// Event implements hub.Protocol. The data goes out byte for byte.
+func (wire) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
+	return channelFrame(e.Name, c, e.Data)
+}
+
+// Subscribed implements hub.Protocol. Clients of cache channels are told right
+// behind it what is kept for them: nothing yet.
+func (wire) Subscribed(c diaphone.ChannelName, roster []hub.Member) *sockets.Frame {
+	data := "{}" // Swift drops the event when there is no data
+	if roster != nil {
+		data = presence(roster)
+	}
+	f := channelFrame("pusher_internal:subscription_succeeded", c, data)
+	if cached(c) {
+		return sockets.Join(f, channelFrame("pusher:cache_miss", c, "{}"))
+	}
+	return f
+}
+
+// MemberAdded implements hub.Protocol.
+func (wire) MemberAdded(c diaphone.ChannelName, m hub.Member) *sockets.Frame {
+	b := append([]byte(`{"user_id":`), quote(string(m.User))...)
+	b = append(b, `,"user_info":`...)
+	b = append(b, info(m)...)
+	return channelFrame("pusher_internal:member_added", c, string(append(b, '}')))
+}
+
+// MemberRemoved implements hub.Protocol.
+func (wire) MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.Frame {
+	return channelFrame("pusher_internal:member_removed", c, `{"user_id":`+string(quote(string(u)))+`}`)
+}
+
+// presence writes the list of members. Java and .NET walk ids, JavaScript and
+// Swift read hash and count: all three, of one mind, and hash is always an object.
+func presence(roster []hub.Member) string {
+	ids, hash := []byte(nil), []byte(nil)
+	for i, m := range roster {
+		if i > 0 {
+			ids, hash = append(ids, ','), append(hash, ',')
+		}
+		ids = append(ids, quote(string(m.User))...)
+		hash = append(hash, quote(string(m.User))...)
+		hash = append(hash, ':')
+		hash = append(hash, info(m)...)
+	}
+	return `{"presence":{"ids":[` + string(ids) + `],"hash":{` + string(hash) + `},"count":` + strconv.Itoa(len(roster)) + `}}`
+}
+
+func info(m hub.Member) []byte {
+	if len(m.Info) == 0 {
+		return []byte("{}")
+	}
+	return m.Info
+}
+
+func channelFrame(event string, c diaphone.ChannelName, data string) *sockets.Frame {
+	b := make([]byte, 0, len(event)+len(c)+len(data)+len(data)/8+64)
+	b = append(b, `{"event":`...)
+	b = appendQuote(b, event)
+	b = append(b, `,"channel":`...)
+	b = appendQuote(b, string(c))
+	b = append(b, `,"data":`...)
+	b = appendQuote(b, data)
+	return sockets.Text(append(b, '}'))
+}
+
+func established(id diaphone.SocketID, activity int) *sockets.Frame {
+	data := `{"socket_id":"` + string(id) + `","activity_timeout":` + strconv.Itoa(activity) + `}`
+	return connectionFrame("pusher:connection_established", quote(data))
+}
+
+func pong() *sockets.Frame { return connectionFrame("pusher:pong", quote("{}")) }
+
+func signedIn(userData string) *sockets.Frame {
+	return connectionFrame("pusher:signin_success", []byte(`{"user_data":`+string(quote(userData))+`}`))
+}
+
+// errorFrame is about the connection as a whole; code 0 is none.
+func errorFrame(code int, message string) *sockets.Frame {
+	text := "null"
+	if code != 0 {
+		text = strconv.Itoa(code)
+	}
+	return connectionFrame("pusher:error", []byte(`{"code":`+text+`,"message":`+string(quote(message))+`}`))
+}
+
+func connectionFrame(event string, data []byte) *sockets.Frame {
+	b := append([]byte(`{"event":`), quote(event)...)
+	b = append(b, `,"data":`...)
+	b = append(b, data...)
+	return sockets.Text(append(b, '}'))
+}
+
+func quote(s string) []byte { return appendQuote(nil, s) }
+
+// appendQuote writes a JSON string with no more escapes than JSON asks for.
+func appendQuote(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s) // invalid UTF-8 was refused at the door, and is replaced here
+	return b
+}

@@ -1,0 +1,112 @@
+package channels
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// What info may ask for.
+const (
+	infoUsers         = "user_count"
+	infoSubscriptions = "subscription_count"
+	infoCache         = "cache"
+)
+
+func (d *Door) listChannels(c echo.Context, in *call) error {
+	prefix := in.query["filter_by_prefix"]
+	users := false
+	for _, want := range asked(in.query["info"]) {
+		switch {
+		case want != infoUsers:
+			return refusef(http.StatusBadRequest, "Unknown attribute %q: a list of channels has user_count only", clip(want))
+		case !strings.HasPrefix(prefix, diaphone.PrefixPresence):
+			return refusef(http.StatusBadRequest, "user_count is for presence channels: filter_by_prefix must begin with presence-")
+		}
+		users = true
+	}
+	all := map[diaphone.ChannelName]map[string]int{}
+	for _, found := range d.hub.Channels(in.app.ID, prefix) {
+		if _, reserved := found.Name.User(); reserved {
+			continue
+		}
+		all[found.Name] = map[string]int{}
+		if users {
+			all[found.Name][infoUsers] = len(found.Members)
+		}
+	}
+	return success(c, map[string]any{"channels": all})
+}
+
+func (d *Door) getChannel(c echo.Context, in *call) error {
+	name := diaphone.ChannelName(in.path("channel"))
+	if err := name.Validate(); err != nil {
+		return err
+	}
+	found, occupied := d.hub.Channel(in.app.ID, name)
+	answer := map[string]any{"occupied": occupied}
+	for _, want := range asked(in.query["info"]) {
+		switch {
+		case want == infoSubscriptions:
+			answer[want] = found.Sessions
+		case want == infoUsers && name.IsPresence():
+			answer[want] = len(found.Members)
+		case want == infoUsers:
+			return refusef(http.StatusBadRequest, "user_count is for presence channels only")
+		case want == infoCache && cached(name):
+			answer[want] = nil // nothing is kept yet
+		case want == infoCache:
+			return refusef(http.StatusBadRequest, "cache is for cache channels only")
+		default:
+			return refusef(http.StatusBadRequest, "Unknown attribute %q: use user_count, subscription_count or cache", clip(want))
+		}
+	}
+	return success(c, answer)
+}
+
+func (d *Door) listUsers(c echo.Context, in *call) error {
+	name := diaphone.ChannelName(in.path("channel"))
+	if err := name.Validate(); err != nil {
+		return err
+	}
+	if !name.IsPresence() {
+		return refusef(http.StatusBadRequest, "Users are known of presence channels only")
+	}
+	found, _ := d.hub.Channel(in.app.ID, name)
+	users := []map[string]diaphone.UserID{}
+	for _, u := range found.Members {
+		users = append(users, map[string]diaphone.UserID{"id": u})
+	}
+	return success(c, map[string]any{"users": users})
+}
+
+func (d *Door) terminate(c echo.Context, in *call) error {
+	user := diaphone.UserID(in.path("user"))
+	if err := user.Validate(); err != nil {
+		return err
+	}
+	d.hub.Terminate(in.app.ID, user, codeUnauthorised, "terminated by the app")
+	return success(c, nil)
+}
+
+// asked splits a comma list; an empty one asks for nothing.
+func asked(info string) []string {
+	if info == "" {
+		return nil
+	}
+	return strings.Split(info, ",")
+}
+
+// cached tells whether a channel's last event is kept for those who come later.
+// The kinds are told apart by prefix alone (Pusher Channels, "cache channels").
+func cached(c diaphone.ChannelName) bool {
+	for _, prefix := range []string{"cache-", "private-cache-", "private-encrypted-cache-", "presence-cache-"} {
+		if strings.HasPrefix(string(c), prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,64 @@
+package channels
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// sign is the one primitive of all of Pusher's signatures: lower-case hex of
+// HMAC-SHA256.
+func sign(secret diaphone.Secret, text string) string {
+	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// equal compares in constant time. Signatures count in lower case only.
+func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// channelText is what a subscription signs: the received bytes of channel_data,
+// when there is any, on every kind of channel.
+func channelText(socket diaphone.SocketID, channel diaphone.ChannelName, data string) string {
+	text := string(socket) + ":" + string(channel)
+	if data != "" {
+		text += ":" + data
+	}
+	return text
+}
+
+// userText is what a sign-in signs.
+func userText(socket diaphone.SocketID, data string) string {
+	return string(socket) + "::user::" + data
+}
+
+// requestText is what an HTTP request signs: all query parameters but the
+// signature, with lower-case names in order, and values as they are when decoded.
+func requestText(method, path string, query map[string]string) string {
+	var b strings.Builder
+	b.WriteString(method + "\n" + path + "\n")
+	between := ""
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if name == paramSignature {
+			continue
+		}
+		b.WriteString(between + name + "=" + query[name])
+		between = "&"
+	}
+	return b.String()
+}
+
+// keyOf finds one of the app's key pairs.
+func keyOf(app *diaphone.App, key string) (diaphone.Key, bool) {
+	i := slices.IndexFunc(app.Keys, func(k diaphone.Key) bool { return k.Key == key })
+	if i < 0 {
+		return diaphone.Key{}, false
+	}
+	return app.Keys[i], true
+}

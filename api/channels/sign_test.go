@@ -1,0 +1,125 @@
+package channels
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// The vectors of A, U, H and W; those of E are between server and client SDKs,
+// and this server is blind to them.
+func TestVectors(t *testing.T) {
+	count := 0
+	for _, v := range loadVectors(t) {
+		t.Run(v["id"], func(t *testing.T) {
+			secret := diaphone.Secret(v["secret"])
+			switch v["id"][0] {
+			case 'A', 'U':
+				want := strings.TrimPrefix(v["auth"], v["key"]+":")
+				if got := sign(secret, v["string_to_sign"]); got != want {
+					t.Errorf("signature %s, want %s", got, want)
+				}
+				if got := signedText(v["string_to_sign"]); got != v["string_to_sign"] {
+					t.Errorf("signs %q, want %q", got, v["string_to_sign"])
+				}
+			case 'H':
+				checkRequestVector(t, v)
+			case 'W':
+				if got := sign(secret, v["body"]); got != v["X-Pusher-Signature"] {
+					t.Errorf("signature %s", got)
+				}
+				if sign(secret, v["body"]+"\n") == v["X-Pusher-Signature"] {
+					t.Error("a trailing newline is not signed")
+				}
+			default:
+				return
+			}
+			count++
+		})
+	}
+	if count != 24 {
+		t.Errorf("%d vectors tried", count)
+	}
+}
+
+// signedText takes a vector's text apart and has it built again.
+func signedText(vector string) string {
+	if socket, data, ok := strings.Cut(vector, "::user::"); ok {
+		return userText(diaphone.SocketID(socket), data)
+	}
+	parts := strings.SplitN(vector, ":", 3)
+	return channelText(diaphone.SocketID(parts[0]), diaphone.ChannelName(parts[1]), strings.Join(parts[2:], ""))
+}
+
+func checkRequestVector(t *testing.T, v map[string]string) {
+	t.Helper()
+	lines := strings.SplitN(v["string_to_sign"], "\n", 3)
+	// As it comes over the wire: out of order, upper case, escaped or raw.
+	values := strings.Split(lines[2], "&")
+	wire := []string{"auth_signature=" + v["auth_signature"]}
+	for _, pair := range values {
+		name, value, _ := strings.Cut(pair, "=")
+		wire = append([]string{strings.ToUpper(name) + "=" + url.QueryEscape(value)}, wire...)
+	}
+	query, err := parseQuery(strings.Join(wire, "&"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := requestText(lines[0], lines[1], query)
+	if text != v["string_to_sign"] {
+		t.Errorf("signs %q, want %q", text, v["string_to_sign"])
+	}
+	if got := sign(diaphone.Secret(v["secret"]), text); got != v["auth_signature"] {
+		t.Errorf("signature %s, want %s", got, v["auth_signature"])
+	}
+	if v["body_md5"] != "" {
+		sum := md5.Sum([]byte(v["body"]))
+		if got := hex.EncodeToString(sum[:]); got != v["body_md5"] {
+			t.Errorf("md5 %s, want %s", got, v["body_md5"])
+		}
+		delete(query, "body_md5")
+		if sign(diaphone.Secret(v["secret"]), requestText(lines[0], lines[1], query)) == v["auth_signature"] {
+			t.Error("body_md5 is not signed")
+		}
+	}
+}
+
+func TestNegativeVectors(t *testing.T) {
+	of := map[string]map[string]string{}
+	for _, v := range loadVectors(t) {
+		of[v["id"]] = v
+	}
+	signature := func(id string) string { return strings.TrimPrefix(of[id]["auth"], of[id]["key"]+":") }
+	k1 := diaphone.Secret(of["A1"]["secret"])
+	for what, accepted := range map[string]bool{
+		"A1 for another channel":     equal(signature("A1"), sign(k1, channelText("1234.1234", "private-foobar2", ""))),
+		"A1 for another socket":      equal(signature("A1"), sign(k1, channelText("1234.1235", "private-foobar", ""))),
+		"A1 in upper case":           equal(strings.ToUpper(signature("A1")), sign(k1, channelText("1234.1234", "private-foobar", ""))),
+		"A4 without channel_data":    equal(signature("A4"), sign(k1, channelText("1234.1234", "private-foobar", ""))),
+		"A8's signature for A7":      equal(signature("A8"), sign(k1, of["A7"]["string_to_sign"])),
+		"H1 with its names unsorted": equal(of["H1"]["auth_signature"], sign(k1, "POST\n/apps/3/events\nauth_timestamp=1353088179&auth_key=278d425bdf160c739803&auth_version=1.0&body_md5=ec365a775a4cd0599faeb73354201b6f")),
+	} {
+		if accepted {
+			t.Errorf("accepted: %s", what)
+		}
+	}
+}
+
+func TestQueriesThatAreRefused(t *testing.T) {
+	for _, raw := range []string{
+		"auth_key=a&auth_key=b", "auth_key=a&AUTH_KEY=a", "auth_signature=a&auth_signature=a",
+		"body_md5=a&Body_MD5=b", "auth_timestamp=%zz", "a;b=c",
+	} {
+		if q, err := parseQuery(raw); err == nil {
+			t.Errorf("%s: %v", raw, q)
+		}
+	}
+	q, err := parseQuery("info=a&info=b&Name=Some+thing%20else&comma=a,b%2Cc")
+	if err != nil || q["info"] != "b" || q["name"] != "Some thing else" || q["comma"] != "a,b,c" {
+		t.Errorf("%v %v", q, err)
+	}
+}

@@ -1,0 +1,162 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/sockets"
+)
+
+// Protocol writes what the hub has to say as frames of one wire protocol. It is
+// an interface because the writers live one floor up, in the doors. Values are
+// compared with ==; methods are called concurrently, and an event is written
+// once for all its receivers of one Protocol.
+type Protocol interface {
+	Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame
+	// Subscribed tells a session that it is in. The roster has the members in the
+	// order they came, the new one included; it is nil unless the channel has presence.
+	Subscribed(c diaphone.ChannelName, roster []Member) *sockets.Frame
+	MemberAdded(c diaphone.ChannelName, m Member) *sockets.Frame
+	MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.Frame
+}
+
+// Member is a user who is present in a channel, however many sessions that takes.
+type Member struct {
+	User diaphone.UserID
+	Info []byte // what the backend said of the user when the first session came; JSON
+}
+
+// Config of a hub. Zero values mean the defaults.
+type Config struct {
+	Sockets    sockets.Config
+	MaxMembers int // of a presence channel; default 100, as hosted Pusher
+}
+
+// DefaultMaxMembers of a presence channel (Pusher's limit).
+const DefaultMaxMembers = 100
+
+// Refusals of a session's wishes.
+var (
+	ErrOverQuota = errors.New("hub: the app has as many connections as it may")
+	ErrDraining  = errors.New("hub: going down")
+	ErrJoined    = errors.New("hub: already in the channel")
+	ErrNotJoined = errors.New("hub: not in the channel")
+	ErrFull      = errors.New("hub: the channel has as many members as it may")
+	ErrOtherUser = errors.New("hub: signed in as another user")
+)
+
+// Hub is safe for concurrent use. New starts no goroutine.
+type Hub struct {
+	engine     *sockets.Engine
+	maxMembers int
+	ready      ready
+	sent       atomic.Uint64
+	open       atomic.Int64 // sessions
+	draining   atomic.Bool
+	emptied    chan struct{} // hears when open falls to 0
+
+	mu      sync.RWMutex
+	tenants map[diaphone.AppID]*tenant
+}
+
+// New builds a hub with its socket engine.
+func New(c Config) *Hub {
+	if c.MaxMembers <= 0 {
+		c.MaxMembers = DefaultMaxMembers
+	}
+	h := &Hub{
+		engine:     sockets.New(c.Sockets),
+		maxMembers: c.MaxMembers,
+		emptied:    make(chan struct{}, 1),
+		tenants:    map[diaphone.AppID]*tenant{},
+	}
+	h.ready.cond.L = &h.ready.mu
+	return h
+}
+
+// Engine is where doors upgrade their requests.
+func (h *Hub) Engine() *sockets.Engine { return h.engine }
+
+// Run carries events out until ctx ends, then closes all sockets and returns
+// when every goroutine of the hub and its connections has returned.
+func (h *Hub) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(h.work)
+	}
+	err := h.engine.Run(ctx)
+	h.ready.stop()
+	workers.Wait()
+	return err
+}
+
+// Publish hands an event to everyone in the channels but e.ExceptSocket. It never
+// waits for a socket. Events of one caller reach each channel's subscribers in order.
+func (h *Hub) Publish(app diaphone.AppID, channels []diaphone.ChannelName, e diaphone.Event) {
+	t := h.tenant(app)
+	if t == nil {
+		return
+	}
+	var except *Session
+	if e.ExceptSocket != "" {
+		except = t.session(e.ExceptSocket)
+	}
+	for _, c := range channels {
+		if r := t.room(c); r != nil {
+			h.post(r, &letter{
+				except: except,
+				size:   len(e.Data),
+				encode: func(p Protocol) *sockets.Frame { return p.Event(c, &e) },
+			})
+		}
+	}
+}
+
+// Live tells whether the user has a signed-in session, or one in a presence
+// channel, at this moment.
+func (h *Hub) Live(app diaphone.AppID, user diaphone.UserID) bool {
+	t := h.tenant(app)
+	return t != nil && t.live(user)
+}
+
+// Terminate closes every session that is signed in as the user.
+func (h *Hub) Terminate(app diaphone.AppID, user diaphone.UserID, code int, reason string) {
+	t := h.tenant(app)
+	if t == nil {
+		return
+	}
+	for _, s := range t.signedIn(user) {
+		s.Close(code, reason)
+	}
+}
+
+func (h *Hub) tenant(app diaphone.AppID) *tenant {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.tenants[app]
+}
+
+// Stats of a hub.
+type Stats struct {
+	Connections int
+	Channels    int
+	Sent        uint64 // messages handed to sockets, since the start
+	DroppedSlow uint64 // connections ended because they did not read, since the start
+}
+
+// Stats may be asked at any time.
+func (h *Hub) Stats() Stats {
+	s := Stats{Sent: h.sent.Load(), DroppedSlow: h.engine.Stats().Slow}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, t := range h.tenants {
+		connections, channels := t.size()
+		s.Connections += connections
+		s.Channels += channels
+	}
+	return s
+}

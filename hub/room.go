@@ -1,0 +1,175 @@
+package hub
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/sockets"
+)
+
+// room is one channel that somebody is in. What happens in it (events, members
+// coming and going) is one sequence of letters; a subscriber hears exactly those
+// numbered from its seat's first.
+type room struct {
+	name diaphone.ChannelName
+	dead atomic.Bool // empty and given up; set under mu
+
+	// gate is held while letters go out to a few subscribers. Leaving takes it too,
+	// so that nothing reaches a session that has left. Taken before mu.
+	gate sync.Mutex
+
+	mu      sync.Mutex
+	seats   []*seat
+	members []*member // in the order they came
+	queue   []*letter // not yet begun
+	next    uint64    // the number of the next letter
+	busy    bool      // somebody carries the queue out
+	sweep   sweep
+}
+
+// seat is one session in one room.
+type seat struct {
+	session *Session
+	room    *room
+	member  *member
+	index   int    // in room.seats
+	first   uint64 // the first letter that is for it
+}
+
+type member struct {
+	Member
+	sessions int
+}
+
+// letter is one thing that a room's subscribers hear.
+type letter struct {
+	except *Session
+	size   int // about the bytes of its frame
+	encode func(Protocol) *sockets.Frame
+	frames []written // one for each protocol met so far; guarded by the gate
+}
+
+type written struct {
+	protocol Protocol
+	frame    *sockets.Frame
+}
+
+func (l *letter) frame(p Protocol) *sockets.Frame {
+	for _, w := range l.frames {
+		if w.protocol == p {
+			return w.frame
+		}
+	}
+	f := l.encode(p)
+	l.frames = append(l.frames, written{p, f})
+	return f
+}
+
+// add queues a letter. first: nobody carries the queue out yet, so the caller
+// must. r.mu is held.
+func (r *room) add(l *letter) (first bool) {
+	r.queue = append(r.queue, l)
+	r.next++
+	first = !r.busy
+	r.busy = true
+	return first
+}
+
+// join seats a session and tells it so while the room stands still: everything
+// numbered before is in what it is told, everything after follows. The seat is
+// nil when the room has died.
+func (r *room) join(s *Session, m *Member) (taken *seat, first bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dead.Load() {
+		return nil, false, nil
+	}
+	taken = &seat{session: s, room: r, index: len(r.seats)}
+	var roster []Member
+	if m != nil {
+		taken.member, first, err = r.seatMember(s, *m)
+		if err != nil {
+			return nil, false, err
+		}
+		roster = r.roster()
+	}
+	taken.first = r.next
+	r.seats = append(r.seats, taken)
+	s.Send(s.protocol.Subscribed(r.name, roster))
+	return taken, first, nil
+}
+
+// seatMember counts a session of a user; only the user's first is announced. What
+// the first said of the user stays while any session of the user does.
+func (r *room) seatMember(s *Session, m Member) (who *member, first bool, err error) {
+	for _, who := range r.members {
+		if who.User == m.User {
+			who.sessions++
+			return who, false, nil
+		}
+	}
+	if len(r.members) >= s.hub.maxMembers {
+		return nil, false, ErrFull
+	}
+	who = &member{Member: m, sessions: 1}
+	r.members = append(r.members, who)
+	s.tenant.people.change(m.User, func(p *person) { p.present++ })
+	first = r.add(&letter{encode: func(p Protocol) *sockets.Frame { return p.MemberAdded(r.name, m) }})
+	return who, first, nil
+}
+
+func (r *room) roster() []Member {
+	roster := make([]Member, len(r.members))
+	for i, m := range r.members {
+		roster[i] = m.Member
+	}
+	return roster
+}
+
+// leave frees a seat; the last seat of a user is announced to the others.
+func (r *room) leave(taken *seat) (first bool) {
+	r.gate.Lock()
+	defer r.gate.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unseat(taken.index)
+	if who := taken.member; who != nil {
+		if who.sessions--; who.sessions == 0 {
+			taken.session.tenant.people.change(who.User, func(p *person) { p.present-- })
+			r.members = slices.DeleteFunc(r.members, func(m *member) bool { return m == who })
+			first = r.add(&letter{encode: func(p Protocol) *sockets.Frame { return p.MemberRemoved(r.name, who.User) }})
+		}
+	}
+	r.retire()
+	return first
+}
+
+// unseat keeps the seats dense. The seats before sweep.at have had the letters of
+// the sweep and those behind have not, so a hole in front is filled from the
+// front's own end.
+func (r *room) unseat(i int) {
+	if at := r.sweep.at; i < at {
+		r.move(at-1, i)
+		i = at - 1
+		r.sweep.at--
+	}
+	end := len(r.seats) - 1
+	r.move(end, i)
+	r.seats[end] = nil
+	r.seats = r.seats[:end]
+}
+
+func (r *room) move(from, to int) {
+	r.seats[to] = r.seats[from]
+	r.seats[to].index = to
+}
+
+// retire gives up an empty room. r.mu is held.
+func (r *room) retire() {
+	if len(r.seats) == 0 {
+		r.dead.Store(true)
+		r.queue, r.sweep = nil, sweep{}
+	}
+}

@@ -1,0 +1,49 @@
+package hub
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// However sessions come and go during a walk over the seats, whoever was there
+// from its beginning to its end is served exactly once.
+func TestEverySeatIsServedOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := &room{queue: []*letter{{}}, next: 1}
+		sit := func() {
+			r.seats = append(r.seats, &seat{index: len(r.seats), first: r.next})
+		}
+		for range rapid.IntRange(1, 300).Draw(t, "seats") {
+			sit()
+		}
+		stayed := slices.Clone(r.seats)
+		served := map[*seat]int{}
+		for more := true; more; more = r.settle() {
+			for range rapid.IntRange(0, 20).Draw(t, "changes") {
+				if rapid.Bool().Draw(t, "comes") || len(r.seats) == 0 {
+					sit()
+					continue
+				}
+				gone := r.seats[rapid.IntRange(0, len(r.seats)-1).Draw(t, "leaves")]
+				r.unseat(gone.index)
+				stayed = slices.DeleteFunc(stayed, func(s *seat) bool { return s == gone })
+			}
+			var chunk [turnSize]*seat
+			for _, s := range chunk[:r.begin(chunk[:])] {
+				served[s]++
+			}
+			for i, s := range r.seats {
+				if s.index != i {
+					t.Fatalf("seat %d believes that it is %d", i, s.index)
+				}
+			}
+		}
+		for _, s := range stayed {
+			if served[s] != 1 {
+				t.Fatalf("served %d times", served[s])
+			}
+		}
+	})
+}

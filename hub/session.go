@@ -1,0 +1,158 @@
+package hub
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/sockets"
+)
+
+// Session is one connection of one app. Join, Leave, SignIn and End are called
+// one at a time, from the callbacks of the connection; everything else is safe
+// for concurrent use.
+type Session struct {
+	hub      *Hub
+	tenant   *tenant
+	conn     *sockets.Conn
+	protocol Protocol
+	id       diaphone.SocketID
+	user     diaphone.UserID // signed in; empty: not
+	seats    map[diaphone.ChannelName]*seat
+}
+
+// Open counts a new connection in under a fresh id. Errors: ErrOverQuota when
+// the app's limit (0: none) is reached, ErrDraining.
+func (h *Hub) Open(app *diaphone.App, conn *sockets.Conn, p Protocol) (*Session, error) {
+	s := &Session{hub: h, tenant: h.tenantOf(app.ID), conn: conn, protocol: p, id: newSocketID()}
+	if err := s.tenant.enter(s, app.Limits.Connections); err != nil {
+		return nil, err
+	}
+	h.open.Add(1)
+	// Asked after entering: either Drain finds this session, or it finds Drain.
+	if h.draining.Load() {
+		s.End()
+		return nil, ErrDraining
+	}
+	return s, nil
+}
+
+func (h *Hub) tenantOf(app diaphone.AppID) *tenant {
+	if t := h.tenant(app); t != nil {
+		return t
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.tenants[app] == nil {
+		h.tenants[app] = newTenant()
+	}
+	return h.tenants[app]
+}
+
+// newSocketID makes an id that nobody can guess: it is the nonce of every channel
+// signature. 63 bits, for some clients read the halves as signed numbers.
+func newSocketID() diaphone.SocketID {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails since Go 1.24
+	half := func(p []byte) uint64 { return binary.BigEndian.Uint64(p) >> 1 }
+	return diaphone.SocketID(fmt.Sprintf("%d.%d", half(b[:8]), half(b[8:])))
+}
+
+// ID names the connection to its peer.
+func (s *Session) ID() diaphone.SocketID { return s.id }
+
+// User is who the session is signed in as; empty when it is not.
+func (s *Session) User() diaphone.UserID { return s.user }
+
+// Send hands a frame to this connection only. A failed one ends by itself.
+func (s *Session) Send(f *sockets.Frame) {
+	if s.conn.Send(f) == nil {
+		s.hub.sent.Add(1)
+	}
+}
+
+// Close begins the closing handshake.
+func (s *Session) Close(code int, reason string) { s.conn.Close(code, reason) }
+
+// Joined tells whether the session is in the channel.
+func (s *Session) Joined(c diaphone.ChannelName) bool { return s.seats[c] != nil }
+
+// SignIn binds the session to a user for good. Signing in again as the same user
+// changes nothing; as another it is ErrOtherUser.
+func (s *Session) SignIn(u diaphone.UserID) error {
+	switch s.user {
+	case u:
+		return nil
+	case "":
+		s.user = u
+		s.tenant.people.change(u, func(p *person) { p.signed[s] = struct{}{} })
+		return nil
+	}
+	return ErrOtherUser
+}
+
+// Join brings the session into a channel, with a member if the channel has
+// presence. The session hears Protocol.Subscribed first, then every event
+// published from then on. Errors: ErrJoined, ErrFull.
+func (s *Session) Join(c diaphone.ChannelName, m *Member) error {
+	if s.seats[c] != nil {
+		return ErrJoined
+	}
+	for {
+		r := s.tenant.open(c)
+		taken, first, err := r.join(s, m)
+		if err != nil {
+			s.tenant.vacate(r)
+			return err
+		}
+		if taken == nil {
+			continue // the room died meanwhile; another takes its place
+		}
+		if s.seats == nil {
+			s.seats = map[diaphone.ChannelName]*seat{}
+		}
+		s.seats[c] = taken
+		s.hub.wake(r, first)
+		return nil
+	}
+}
+
+// Leave takes the session out of a channel; nothing of it is heard once Leave has
+// returned. ErrNotJoined when it was not in it.
+func (s *Session) Leave(c diaphone.ChannelName) error {
+	taken := s.seats[c]
+	if taken == nil {
+		return ErrNotJoined
+	}
+	delete(s.seats, c)
+	s.stand(taken)
+	return nil
+}
+
+func (s *Session) stand(up *seat) {
+	r := up.room
+	first := r.leave(up)
+	if r.dead.Load() {
+		s.tenant.forget(r)
+	}
+	s.hub.wake(r, first)
+}
+
+// End is the session's last act, when its connection has closed.
+func (s *Session) End() {
+	for _, taken := range s.seats {
+		s.stand(taken)
+	}
+	s.seats = nil
+	if s.user != "" {
+		s.tenant.people.change(s.user, func(p *person) { delete(p.signed, s) })
+	}
+	s.tenant.exit(s)
+	if s.hub.open.Add(-1) == 0 {
+		select {
+		case s.hub.emptied <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package sockets
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/gobwas/ws"
+)
+
+// Errors of Send and Fence.
+var (
+	// ErrClosed: the connection is closed or closing.
+	ErrClosed = errors.New("sockets: connection is closed")
+	// ErrSlow: the peer reads too slowly; the connection is being ended for it.
+	ErrSlow = errors.New("sockets: peer reads too slowly")
+)
+
+// Handler hears of one connection. Its methods are called one at a time and
+// must not wait for anything: an engine may serve many connections in turn.
+type Handler interface {
+	// OnMessage hears a whole text message, valid UTF-8. The payload is valid
+	// during the call only, and may be written to.
+	OnMessage(c *Conn, payload []byte)
+	// OnPong hears that the peer has taken everything sent before the fence, and
+	// so before every earlier fence (RFC 6455 §5.5.3: only the latest need be answered).
+	OnPong(c *Conn, fence uint64)
+	// OnClose is the last call, exactly once. The code is the peer's if it closed
+	// first, else ours; CodeAbnormal when the connection broke.
+	OnClose(c *Conn, code int)
+}
+
+// Conn is one WebSocket connection. Its methods are safe for concurrent use and
+// never wait.
+type Conn struct {
+	engine  *Engine
+	handler Handler
+	sock    net.Conn        // closing it ends everything
+	raw     syscall.RawConn // for direct reads and writes; nil: only through sock
+	timer   timer
+	heard   atomic.Int64 // the tick of the last whole frame from the peer
+	in      inbox        // the reader's own
+	deaf    bool         // the peer broke the protocol: what it still sends is dropped
+
+	mu    sync.Mutex
+	state state
+	code  int
+	out   outbox
+}
+
+type state uint8
+
+const (
+	open    state = iota
+	leaving       // a close frame is sent or queued
+	dead          // the descriptor is closed
+)
+
+// RemoteAddr gives the peer's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.sock.RemoteAddr() }
+
+// Send writes the frame, or what the kernel does not take of it goes behind what
+// already waits. When too much waits, the connection ends with CodeSlow.
+// Frames of one goroutine arrive in order.
+func (c *Conn) Send(f *Frame) error {
+	c.mu.Lock()
+	if c.state != open {
+		c.mu.Unlock()
+		return ErrClosed
+	}
+	err := c.push(f)
+	if err == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	code := CodeAbnormal
+	if errors.Is(err, ErrSlow) {
+		code = CodeSlow
+		c.engine.slow.Add(1)
+	}
+	c.die(code)
+	c.mu.Unlock()
+	c.shutdown()
+	return err
+}
+
+// Fence sends a ping that carries the id, which is not 0. OnPong gives it back
+// once the peer's WebSocket stack has taken all that was sent before.
+func (c *Conn) Fence(id uint64) error { return c.Send(ping(id)) }
+
+// Close sends a close frame behind what waits and ends the connection when the
+// peer has answered, at the latest after Config.CloseWait. Only the first call counts.
+func (c *Conn) Close(code int, reason string) { c.leave(code, reason) }
+
+// drop ends the connection now; the close frame goes along if there is room for it.
+func (c *Conn) drop(code int, reason string) {
+	c.mu.Lock()
+	if c.state == open && c.out.empty() {
+		_, _ = c.attempt(closing(code, reason).wire)
+	}
+	c.die(code)
+	c.mu.Unlock()
+	c.shutdown()
+}
+
+func (c *Conn) leave(code int, reason string) {
+	c.mu.Lock()
+	if c.state != open {
+		c.mu.Unlock()
+		return
+	}
+	c.state, c.code = leaving, code
+	c.engine.wheel.reset(c, c.engine.config.CloseWait)
+	err := c.push(closing(code, reason))
+	c.mu.Unlock()
+	if err != nil {
+		c.end()
+	}
+}
+
+// fail answers a breach of the protocol (RFC 6455 §7.1.7): close frame, then the
+// end of our half of the stream. Closing at once would make the kernel answer
+// bytes still under way with a reset, which can overtake the close frame.
+func (c *Conn) fail(f *fault) {
+	c.leave(f.code, f.reason)
+	c.mu.Lock()
+	c.deaf = true
+	c.out.last = true
+	if c.out.empty() {
+		c.closeWrite()
+	}
+	c.mu.Unlock()
+}
+
+func (c *Conn) closeWrite() {
+	if half, ok := c.sock.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // the peer is told; if not, the wheel ends it
+	}
+}
+
+// die marks the end. c.mu is held.
+func (c *Conn) die(code int) {
+	if c.state == dead {
+		return
+	}
+	if c.state == open {
+		c.code = code
+	}
+	c.state = dead
+}
+
+// end closes what is left without another word.
+func (c *Conn) end() {
+	c.mu.Lock()
+	c.die(CodeAbnormal)
+	c.mu.Unlock()
+	c.shutdown()
+}
+
+// shutdown closes the descriptor, which also wakes reader and flusher. What the
+// kernel still holds for a peer that does not read is given back at once. Under
+// TLS the descriptor goes without close_notify, whose write may wait for seconds:
+// WebSocket's own close frame has told the peer where the stream ends.
+func (c *Conn) shutdown() {
+	c.mu.Lock()
+	stuck := !c.out.empty()
+	c.mu.Unlock()
+	sock := c.sock
+	if over, ok := sock.(interface{ NetConn() net.Conn }); ok {
+		sock = over.NetConn()
+	}
+	if tcp, ok := sock.(*net.TCPConn); ok && stuck {
+		_ = tcp.SetLinger(0)
+	}
+	_ = sock.Close()
+}
+
+// take handles bytes that arrived. It is false when there is nothing more to read for.
+func (c *Conn) take(s *scratch, p []byte) bool {
+	if c.deaf {
+		return true
+	}
+	p = c.in.add(p)
+	for len(p) > 0 {
+		it, n, err := c.in.next(s, p, c.engine.config.ReadLimit)
+		if err != nil {
+			var f *fault
+			if errors.As(err, &f) {
+				c.fail(f)
+			}
+			return true
+		}
+		if n == 0 {
+			break
+		}
+		p = p[n:]
+		c.heard.Store(c.engine.wheel.now.Load())
+		if !c.handle(it) {
+			return false
+		}
+	}
+	c.in.keep(p)
+	return true
+}
+
+func (c *Conn) handle(it item) bool {
+	switch it.op {
+	case ws.OpText:
+		if c.isOpen() {
+			c.handler.OnMessage(c, it.payload)
+		}
+	case ws.OpPing:
+		_ = c.Send(compile(ws.OpPong, it.payload)) // a failed Send ends the connection itself
+	case ws.OpPong:
+		if fence, ok := fenceOf(it.payload); ok {
+			c.handler.OnPong(c, fence)
+		}
+	case ws.OpClose:
+		// Answered or our own answered: either way the server closes first (RFC 6455 §7.1.1).
+		c.leave(codeOf(it.payload), "")
+		return false
+	}
+	return true
+}
+
+func (c *Conn) isOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == open
+}
+
+// finish is the reader's last act.
+func (c *Conn) finish() {
+	c.end()
+	c.engine.wheel.remove(c)
+	c.mu.Lock()
+	code := c.code
+	c.mu.Unlock()
+	c.handler.OnClose(c, code)
+}

@@ -1,0 +1,173 @@
+package sockets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// Config of an engine. Zero values mean the defaults.
+type Config struct {
+	ReadLimit int           // bytes of one message; over it the connection closes with CodeTooBig; default 16 KiB
+	Backlog   int           // bytes that may wait for one slow peer; over it CodeSlow; default 256 KiB
+	PingAfter time.Duration // silence before a ping; default 30 s
+	PongWait  time.Duration // from one unanswered ping to the next, and to the end; default 20 s
+	CloseWait time.Duration // for the peer's half of the closing handshake; default 5 s
+	Handshake time.Duration // to write the answer of the upgrade; default 10 s
+}
+
+// missesAllowed pings may stay without an answer. With the default times a
+// silent peer is found after 30 + 2 × 20 s, inside the 75 s of hosted Pusher.
+const missesAllowed = 2
+
+func (c Config) withDefaults() Config {
+	c.ReadLimit = orDefault(c.ReadLimit, 16<<10)
+	c.Backlog = orDefault(c.Backlog, 256<<10)
+	c.PingAfter = orDefault(c.PingAfter, 30*time.Second)
+	c.PongWait = orDefault(c.PongWait, 20*time.Second)
+	c.CloseWait = orDefault(c.CloseWait, 5*time.Second)
+	c.Handshake = orDefault(c.Handshake, 10*time.Second)
+	return c
+}
+
+func orDefault[T int | time.Duration](v, d T) T {
+	if v > 0 {
+		return v
+	}
+	return d
+}
+
+// tick is fine enough for the shortest of the times.
+func (c Config) tick() time.Duration {
+	return min(time.Second, max(time.Millisecond, min(c.PingAfter, c.PongWait, c.CloseWait)/5))
+}
+
+// ErrStopped is the answer of an engine that takes no connection any more.
+var ErrStopped = errors.New("sockets: engine has stopped")
+
+// Engine owns connections: their goroutines, their timers, their end.
+type Engine struct {
+	config  Config
+	wheel   wheel
+	readers sync.WaitGroup // readers and flushers
+	pool    sync.Pool      // of *scratch
+	writers sync.Pool      // of what a direct write needs
+	slow    atomic.Uint64
+}
+
+// New makes an engine. It starts no goroutine; each connection brings its own.
+func New(c Config) *Engine {
+	c = c.withDefaults()
+	return &Engine{
+		config:  c,
+		wheel:   wheel{tick: c.tick()},
+		pool:    sync.Pool{New: func() any { return new(scratch) }},
+		writers: sync.Pool{New: newWriter},
+	}
+}
+
+// Run keeps the time (pings, dead peers, unanswered closes) until ctx ends, then
+// closes what is left with CodeGoingAway and returns when every goroutine of
+// every connection has returned. After that Upgrade refuses.
+func (e *Engine) Run(ctx context.Context) error {
+	start := time.Now()
+	ticker := time.NewTicker(e.wheel.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			for _, c := range e.wheel.advance(int64(time.Since(start) / e.wheel.tick)) {
+				e.due(c)
+			}
+		case <-ctx.Done():
+			for _, c := range e.wheel.stop() {
+				c.drop(CodeGoingAway, "server stopped")
+			}
+			e.readers.Wait()
+			return nil
+		}
+	}
+}
+
+// due decides what time has done to a connection.
+func (e *Engine) due(c *Conn) {
+	if !c.isOpen() {
+		if e.wheel.expired(c) {
+			c.end() // CloseWait has passed
+		}
+		return
+	}
+	now, heard := e.wheel.now.Load(), c.heard.Load()
+	t := &c.timer
+	if heard >= t.pinged {
+		t.missed = 0
+	}
+	switch {
+	case t.missed == 0 && now-heard < t.period:
+		e.wheel.resetTicks(c, heard+t.period)
+	case t.missed >= missesAllowed:
+		c.drop(CodeDead, "pong reply not received in time")
+	default:
+		_ = c.Send(ping(idle)) // a failed Send ends the connection itself
+		t.pinged = now
+		t.missed++
+		e.wheel.reset(c, e.config.PongWait)
+	}
+}
+
+// Stats of an engine.
+type Stats struct {
+	Open int    // connections
+	Slow uint64 // connections ended because they did not read, since the start
+}
+
+// Stats may be asked at any time.
+func (e *Engine) Stats() Stats { return Stats{Open: e.wheel.len(), Slow: e.slow.Load()} }
+
+// Upgrade makes a WebSocket connection of the request, through any chain of
+// net/http handlers that lets Hijack pass. The protocol is echoed when the client
+// offers it as a sub-protocol. accept is called once, before anything is read; it
+// may send already, and gives the connection its handler. After an error the
+// client has its answer.
+//
+// How long a client may take to send its request is the http.Server's to say
+// (ReadHeaderTimeout); the answer is bounded by Config.Handshake.
+func (e *Engine) Upgrade(w http.ResponseWriter, r *http.Request, protocol string, accept func(*Conn) Handler) error {
+	u := ws.HTTPUpgrader{
+		Timeout:  e.config.Handshake,
+		Protocol: func(offered string) bool { return offered == protocol },
+	}
+	sock, rw, _, err := u.Upgrade(r, w)
+	if err != nil {
+		if sock != nil {
+			_ = sock.Close()
+		}
+		return fmt.Errorf("sockets: upgrade: %w", err)
+	}
+	// A client may have sent its first frame together with the request.
+	early, _ := rw.Peek(rw.Reader.Buffered())
+	return e.adopt(sock, early, accept)
+}
+
+func (e *Engine) adopt(sock net.Conn, early []byte, accept func(*Conn) Handler) error {
+	c := &Conn{engine: e, sock: sock, raw: direct(sock)}
+	c.tune()
+	c.heard.Store(e.wheel.now.Load())
+	// Staggered, so that ten thousand who came at once are not all pinged at once.
+	c.timer.period = e.wheel.ticks(e.config.PingAfter - rand.N(e.config.PingAfter/4+1))
+	if !e.wheel.add(c, c.timer.period, func() { e.readers.Add(1) }) {
+		_ = sock.Close()
+		return ErrStopped
+	}
+	c.handler = accept(c)
+	go c.read(early)
+	return nil
+}

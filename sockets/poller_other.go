@@ -1,0 +1,17 @@
+//go:build !unix
+
+package sockets
+
+import (
+	"net"
+	"syscall"
+)
+
+// direct: elsewhere everything goes through net.Conn and the flusher.
+func direct(net.Conn) syscall.RawConn { return nil }
+
+func (c *Conn) attempt([]byte) (int, error) { return 0, nil }
+
+func (c *Conn) readDirect() {}
+
+func newWriter() any { return nil }
