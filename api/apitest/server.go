@@ -1,0 +1,262 @@
+package apitest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api"
+	"github.com/diaphone-dev/diaphone/api/rest"
+	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/providers"
+	"github.com/diaphone-dev/diaphone/storage"
+	"github.com/diaphone-dev/diaphone/storage/bolt"
+)
+
+// Bearer tokens of the two apps that a Server has, "1" and "2". Both have an
+// APNs and an FCM credential.
+const (
+	Token1 = "dp_canary-of-app-one"
+	Token2 = "dp_canary-of-app-two"
+)
+
+// Options change how a Server is built. The zero value is fine.
+type Options struct {
+	Providers map[diaphone.ProviderName]providers.Provider // nil: providers with Apple's and Google's sizes
+	Doors     func(*gateway.Gateway) []api.Door            // besides the native API; nil: none
+	Ready     func(context.Context) []api.Reason           // nil: ready
+	Store     bolt.Options
+}
+
+// Fanned is an event that reached the live side.
+type Fanned struct {
+	App      diaphone.AppID
+	Channels []diaphone.ChannelName
+	Event    diaphone.Event
+}
+
+// Server is a running HTTP side with a real store beneath.
+type Server struct {
+	URL   string
+	Echo  *echo.Echo
+	Store storage.Store
+	Judge *Judge
+	HTTP  *http.Client // whose exchanges the Judge checks
+	Raw   *http.Client // unchecked
+
+	t    testing.TB
+	log  lockedBuffer
+	mu   sync.Mutex
+	fans []Fanned
+}
+
+// Start runs a Server until the test ends.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	s := &Server{t: t, Judge: NewJudge(t)}
+	store, err := bolt.Open(filepath.Join(t.TempDir(), "diaphone.db"), o.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	s.Store = store
+	if o.Ready == nil {
+		o.Ready = func(context.Context) []api.Reason { return nil }
+	}
+	if o.Providers == nil {
+		o.Providers = map[diaphone.ProviderName]providers.Provider{
+			diaphone.APNs: sized{name: "APNs", limit: 4096}, diaphone.FCM: sized{name: "FCM", limit: 4096},
+		}
+	}
+	g := s.gateway(o)
+	doors := []api.Door{rest.New(rest.Config{Gateway: g})}
+	if o.Doors != nil {
+		doors = append(doors, o.Doors(g)...)
+	}
+	s.Echo, err = api.New(api.Config{
+		Logger:   slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Registry: prometheus.NewRegistry(),
+		Ready:    o.Ready,
+		Doors:    doors,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.serve()
+	return s
+}
+
+func (s *Server) gateway(o Options) *gateway.Gateway {
+	credentials := []diaphone.Credential{
+		{Name: "apple", Provider: diaphone.APNs, Environment: diaphone.Sandbox},
+		{Name: "google", Provider: diaphone.FCM},
+	}
+	apps, err := gateway.NewApps([]diaphone.App{
+		{ID: "1", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token1)}, Credentials: credentials},
+		{ID: "2", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token2)}, Credentials: credentials},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	lanes := map[diaphone.Lane]providers.Provider{}
+	for _, a := range apps.All() {
+		for _, c := range a.Credentials {
+			lanes[diaphone.Lane{App: a.ID, Credential: c.Name}] = o.Providers[c.Provider]
+		}
+	}
+	return gateway.New(gateway.Config{
+		Apps: apps, Devices: s.Store, Outbox: s.Store, History: s.Store, Providers: lanes,
+		Fanout: func(app diaphone.AppID, channels []diaphone.ChannelName, e diaphone.Event) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.fans = append(s.fans, Fanned{App: app, Channels: channels, Event: e})
+		},
+		Wake: func([]diaphone.Lane, bool) {},
+	})
+}
+
+func (s *Server) serve() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server := api.NewServer(s.Echo, slog.New(slog.DiscardHandler))
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	s.URL = "http://" + l.Addr().String()
+	transport := &http.Transport{}
+	s.Raw = &http.Client{Transport: transport}
+	s.HTTP = &http.Client{Transport: s.Judge.Transport(s.t, transport)}
+	s.t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close()
+		<-served
+	})
+}
+
+// Fanned gives the events that reached the live side so far.
+func (s *Server) Fanned() []Fanned {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Fanned(nil), s.fans...)
+}
+
+// Log gives what was logged so far.
+func (s *Server) Log() string { return s.log.String() }
+
+// Answer is what came back.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// JSON decodes the body, or fails the test.
+func (a Answer) JSON(t testing.TB, into any) {
+	t.Helper()
+	if err := json.Unmarshal(a.Body, into); err != nil {
+		t.Fatalf("%d %s: %v", a.Status, a.Body, err)
+	}
+}
+
+// Do makes a request as the owner of the bearer token (empty: none), with a JSON
+// body unless it is empty. Headers come as "Name: value". The Judge watches.
+func (s *Server) Do(token, method, path, body string, headers ...string) Answer {
+	s.t.Helper()
+	return s.do(s.HTTP, token, method, path, body, headers)
+}
+
+func (s *Server) do(c *http.Client, token, method, path, body string, headers []string) Answer {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body == "" {
+		r.Body, r.ContentLength = http.NoBody, 0
+	} else {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	seen := map[string]bool{}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if !seen[name] {
+			r.Header.Del(name)
+		}
+		seen[name] = true
+		r.Header.Add(name, value)
+	}
+	resp, err := c.Do(r)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: got}
+}
+
+func decodeAny(document []byte) (v any, err error) {
+	d := json.NewDecoder(bytes.NewReader(document))
+	err = d.Decode(&v)
+	return v, err
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// sized is a provider that measures and never sends.
+type sized struct {
+	name  string
+	limit int
+}
+
+func (p sized) Render(m *diaphone.Message) (providers.Rendered, error) {
+	payload, err := json.Marshal(m.Notification)
+	if err != nil {
+		return providers.Rendered{}, err
+	}
+	if len(payload) > p.limit {
+		detail := diaphone.Errorf(diaphone.TooLarge, "the %s payload has %d bytes, the limit is %d", p.name, len(payload), p.limit)
+		detail.Fields = []diaphone.FieldError{{Pointer: "/notification", Code: "too_large", Detail: detail.Detail}}
+		return providers.Rendered{}, detail
+	}
+	return providers.Rendered{Payload: payload, Limit: p.limit}, nil
+}
+
+func (p sized) Send(context.Context, *diaphone.Delivery) diaphone.Outcome {
+	return diaphone.Outcome{Verdict: diaphone.Retry}
+}
+
+func (p sized) Close() error { return nil }

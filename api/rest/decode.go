@@ -1,0 +1,220 @@
+package rest
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/labstack/echo/v4"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// maxDepth is how deep a body may nest. Nobody needs more, and whoever receives
+// the data may be less patient than our parser.
+const maxDepth = 32
+
+// readBody reads an uncompressed JSON body of at most limit bytes.
+func readBody(c *call, limit int64) ([]byte, error) {
+	r := c.Request()
+	if e := r.Header.Get(echo.HeaderContentEncoding); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, echo.NewHTTPError(http.StatusUnsupportedMediaType, "send the body without Content-Encoding")
+	}
+	kind, params, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
+	if err != nil || kind != echo.MIMEApplicationJSON || !strings.EqualFold(orUTF8(params["charset"]), "utf-8") {
+		return nil, echo.NewHTTPError(http.StatusUnsupportedMediaType, "send the body as Content-Type: application/json")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, r.Body, limit))
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return nil, &diaphone.Error{
+			Code:   diaphone.TooLarge,
+			Detail: fmt.Sprintf("the body has more than %d bytes", over.Limit),
+			Fields: []diaphone.FieldError{{Code: "too_large", Detail: fmt.Sprintf("at most %d bytes", over.Limit)}},
+			Err:    err,
+		}
+	case err != nil:
+		return nil, &diaphone.Error{Code: diaphone.Malformed, Detail: "the body broke off", Err: err}
+	}
+	return body, nil
+}
+
+func orUTF8(charset string) string {
+	if charset == "" {
+		return "utf-8"
+	}
+	return charset
+}
+
+// decode reads one JSON document of the type, strictly: no unknown, repeated or
+// null member, no other type, nothing behind it, valid UTF-8. The error points
+// at the first fault and never repeats a value, which might be a token.
+func decode[T any](body []byte) (v T, err error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return v, malformed("", "required", "the body is empty; a JSON object belongs there")
+	}
+	if err := checkDepth(body); err != nil {
+		return v, err
+	}
+	err = json.Unmarshal(body, &v, json.RejectUnknownMembers(true), json.WithUnmarshalers(json.UnmarshalFromFunc(refuseNull)))
+	var (
+		semantic  *json.SemanticError
+		syntactic *jsontext.SyntacticError
+	)
+	switch {
+	case err == nil:
+		return v, nil
+	case errors.As(err, &semantic):
+		return v, semanticFault(semantic)
+	case errors.As(err, &syntactic):
+		return v, syntacticFault(syntactic, body)
+	}
+	return v, &diaphone.Error{Code: diaphone.Malformed, Detail: "the body could not be read", Err: err}
+}
+
+var errNull = errors.New("null")
+
+// refuseNull sees every value before its type does. To accept null as "absent"
+// would hide faults, and PUT could not tell it from "remove". Where any JSON may
+// stand, null may too.
+func refuseNull(d *jsontext.Decoder, v any) error {
+	if _, anyJSON := v.(*stdjson.RawMessage); anyJSON || d.PeekKind() != jsontext.KindNull {
+		return errors.ErrUnsupported // the type's own decoding goes on
+	}
+	return errNull
+}
+
+// checkDepth counts brackets before it looks closer: few bodies have so many.
+func checkDepth(body []byte) error {
+	if bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) <= maxDepth {
+		return nil
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for {
+		if _, err := d.ReadToken(); err != nil {
+			return nil //nolint:nilerr // the end, or a fault that Unmarshal describes
+		}
+		if d.StackDepth() > maxDepth {
+			return malformed(d.StackPointer(), "too_deep", "the body nests deeper than %d levels", maxDepth)
+		}
+	}
+}
+
+// syntacticFault describes text that is not the JSON we read.
+func syntacticFault(e *jsontext.SyntacticError, body []byte) error {
+	switch {
+	case errors.Is(e, jsontext.ErrDuplicateName):
+		return malformed(e.JSONPointer, "duplicate", "the field %q stands twice in the same object", clip(e.JSONPointer.LastToken()))
+	case invalidUTF8At(body, e.ByteOffset):
+		return malformed(e.JSONPointer, "invalid_utf8", "the body is not valid UTF-8 at byte %d", e.ByteOffset)
+	case errors.Is(e, io.ErrUnexpectedEOF):
+		return malformed(e.JSONPointer, "syntax", "the JSON ends too early, at byte %d", e.ByteOffset)
+	}
+	return malformed(e.JSONPointer, "syntax", "this is not JSON at byte %d", e.ByteOffset)
+}
+
+func invalidUTF8At(body []byte, offset int64) bool {
+	if offset < 0 || offset >= int64(len(body)) {
+		return false
+	}
+	r, size := utf8.DecodeRune(body[offset:])
+	return r == utf8.RuneError && size == 1
+}
+
+// semanticFault describes JSON that is not the document we expect.
+func semanticFault(e *json.SemanticError) error {
+	switch {
+	case errors.Is(e, json.ErrUnknownName):
+		return diaphone.InvalidField(pointer(e.JSONPointer), "unknown_field", "%s", unknownField(e.JSONPointer.LastToken(), e.GoType))
+	case errors.Is(e, errNull):
+		return diaphone.InvalidField(pointer(e.JSONPointer), "wrong_type", "null is not allowed here: leave the field out")
+	case e.JSONKind == jsontext.KindNumber && isInteger(e.GoType):
+		return diaphone.InvalidField(pointer(e.JSONPointer), "wrong_type", "a whole number of at most 64 bits belongs here")
+	}
+	return diaphone.InvalidField(pointer(e.JSONPointer), "wrong_type", "%s belongs here, this is %s", wanted(e.GoType), given(e.JSONKind))
+}
+
+func malformed(at jsontext.Pointer, code, format string, args ...any) error {
+	detail := fmt.Sprintf(format, args...)
+	return &diaphone.Error{
+		Code:   diaphone.Malformed,
+		Detail: detail,
+		Fields: []diaphone.FieldError{{Pointer: pointer(at), Code: code, Detail: detail}},
+	}
+}
+
+// pointer keeps what a caller made up short: it gives the nearest place whose
+// pointer is of a bearable length.
+func pointer(p jsontext.Pointer) string {
+	const most = 256
+	for len(p) > most {
+		p = p.Parent()
+	}
+	return string(p)
+}
+
+func isInteger(t reflect.Type) bool {
+	return t != nil && t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64
+}
+
+func wanted(t reflect.Type) string {
+	if t == nil {
+		return "another type"
+	}
+	switch {
+	case isInteger(t):
+		return "a whole number"
+	case t.Kind() == reflect.String:
+		return "a string"
+	case t.Kind() == reflect.Slice:
+		return "an array"
+	case t.Kind() == reflect.Struct, t.Kind() == reflect.Map:
+		return "an object"
+	}
+	return "another type"
+}
+
+func given(k jsontext.Kind) string {
+	switch k {
+	case jsontext.KindString:
+		return "a string"
+	case jsontext.KindNumber:
+		return "a number"
+	case jsontext.KindTrue, jsontext.KindFalse:
+		return "a boolean"
+	case jsontext.KindBeginArray:
+		return "an array"
+	case jsontext.KindBeginObject:
+		return "an object"
+	case jsontext.KindNull:
+		return "null"
+	}
+	return "something else"
+}
+
+func clip(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// detailOf gives the part of an error that a caller may see.
+func detailOf(err error) string {
+	var e *diaphone.Error
+	if errors.As(err, &e) {
+		return e.Detail
+	}
+	return err.Error()
+}

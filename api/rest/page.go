@@ -1,0 +1,63 @@
+package rest
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// DefaultPage is how many items a page has when the caller does not say.
+const DefaultPage = 100
+
+// maxCursor bounds what is handed to the engine as a cursor.
+const maxCursor = 1024
+
+// strictQuery parses the query string and refuses unknown and repeated
+// parameters: a misspelt filter must not list everything.
+func strictQuery(raw string, known []string) (url.Values, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, diaphone.Errorf(diaphone.Malformed, "the query string is not well formed")
+	}
+	for name, v := range values {
+		at := pointer(jsontext.Pointer("").AppendToken(name))
+		if !slices.Contains(known, name) {
+			return nil, diaphone.InvalidField(at, "unknown_parameter", "%s", unknown("query parameter", name, known))
+		}
+		if len(v) > 1 {
+			return nil, diaphone.InvalidField(at, "duplicate", "the query parameter %s stands %d times", name, len(v))
+		}
+	}
+	return values, nil
+}
+
+// page reads cursor and limit.
+func (c *call) page() (storage.Page, error) {
+	q := c.query
+	p := storage.Page{Cursor: q.Get("cursor"), Limit: DefaultPage}
+	if q.Has("limit") {
+		n, err := strconv.Atoi(q.Get("limit"))
+		if err != nil || n < 1 || n > storage.MaxPage {
+			return p, diaphone.InvalidField("/limit", "out_of_range", "limit is a whole number from 1 to %d", storage.MaxPage)
+		}
+		p.Limit = n
+	}
+	if q.Has("cursor") && (p.Cursor == "" || len(p.Cursor) > maxCursor) {
+		return p, diaphone.InvalidField("/cursor", "malformed", "a cursor is the next_cursor of an earlier page, unchanged")
+	}
+	return p, nil
+}
+
+// linkNext sets the header Link to the address of the next page (RFC 8288),
+// relative to the server, whose public name we do not know.
+func (c *call) linkNext(next string) {
+	if next == "" {
+		return
+	}
+	c.query.Set("cursor", next)
+	c.Response().Header().Set("Link", "<"+c.Request().URL.EscapedPath()+"?"+c.query.Encode()+`>; rel="next"`)
+}

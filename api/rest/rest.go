@@ -1,0 +1,159 @@
+// Package rest is the native API, version 1: it authenticates, decodes strictly,
+// and hands on to package gateway. openapi.yaml is its contract. Errors leave it
+// as *diaphone.Error; package api makes problem documents of them.
+package rest
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/labstack/echo/v4"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api"
+	"github.com/diaphone-dev/diaphone/gateway"
+)
+
+// Limits of a request body, in bytes.
+const (
+	MaxMessageBody = 64 << 10
+	MaxDeviceBody  = 16 << 10
+)
+
+// RequestTimeout is how long the gateway may work on one request before the
+// caller is told to come again.
+const RequestTimeout = 10 * time.Second
+
+// Config names what the door needs.
+type Config struct {
+	Gateway *gateway.Gateway
+}
+
+// Door is the native API, an api.Door.
+type Door struct {
+	gateway *gateway.Gateway
+}
+
+// New builds the door.
+func New(c Config) *Door { return &Door{gateway: c.Gateway} }
+
+// call is one authenticated request. Whatever a handler reads or changes, it
+// does as this app.
+type call struct {
+	echo.Context
+	app   *diaphone.App
+	query url.Values // the parameters that the route knows, each at most once
+}
+
+// ctx ends after RequestTimeout, or when the caller hangs up.
+func (c *call) ctx() context.Context { return c.Request().Context() }
+
+// Mount adds the routes. Every one of them goes through the door's
+// authentication; there is no other way to add one here.
+func (d *Door) Mount(e *echo.Echo) {
+	v1 := func(method, path string, handle func(*call) error, parameters ...string) {
+		e.Add(method, "/v1"+path, d.authenticated(handle, parameters))
+	}
+	v1(http.MethodPost, "/messages", d.publish)
+	v1(http.MethodGet, "/messages/:message_id", d.message)
+	v1(http.MethodGet, "/messages/:message_id/deliveries", d.deliveries, "cursor", "limit")
+	v1(http.MethodGet, "/devices", d.listDevices, "user_id", "cursor", "limit")
+	v1(http.MethodPut, "/devices/:device_id", d.putDevice)
+	v1(http.MethodGet, "/devices/:device_id", d.device)
+	v1(http.MethodDelete, "/devices/:device_id", d.deleteDevice)
+	v1(http.MethodPut, "/devices/:device_id/channels/:channel", d.subscribe)
+	v1(http.MethodDelete, "/devices/:device_id/channels/:channel", d.unsubscribe)
+}
+
+// authenticated lets handle see only requests of a known app, with no other
+// query parameters than the given.
+func (d *Door) authenticated(handle func(*call) error, parameters []string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		app, err := d.authenticate(c)
+		if err != nil {
+			return err
+		}
+		c.Set(api.AppKey, string(app.ID))
+		query, err := strictQuery(c.Request().URL.RawQuery, parameters)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(c.Request().Context(), RequestTimeout)
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return handle(&call{Context: c, app: app, query: query})
+	}
+}
+
+// authenticate finds the app of the bearer token (RFC 6750). An unknown token
+// and a missing one are refused alike, but RFC 6750 §3 wants an error code for
+// the former only.
+func (d *Door) authenticate(c echo.Context) (*diaphone.App, error) {
+	const challenge = `Bearer realm="diaphone"`
+	refuse := func(challenge, detail string) error {
+		c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
+		return &diaphone.Error{
+			Code:   diaphone.Unauthorized,
+			Detail: detail,
+			Hint:   "send the header Authorization: Bearer TOKEN with a token of the app",
+		}
+	}
+	values := c.Request().Header.Values(echo.HeaderAuthorization)
+	if len(values) != 1 {
+		return nil, refuse(challenge, "there is no bearer token")
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return nil, refuse(challenge, "there is no bearer token")
+	}
+	app := d.gateway.Apps().ByToken(token)
+	if app == nil {
+		return nil, refuse(challenge+`, error="invalid_token"`, "the bearer token belongs to no app")
+	}
+	return app, nil
+}
+
+// param gives a path parameter decoded. echo leaves it encoded when the path
+// has an escape that the standard encoding would not have.
+func (c *call) param(name string) (string, error) {
+	v := c.Param(name)
+	if c.Request().URL.RawPath == "" {
+		return v, nil
+	}
+	v, err := url.PathUnescape(v)
+	if err != nil {
+		return "", diaphone.InvalidField("/"+name, "malformed", "%s is not percent-encoded as a path asks for", name)
+	}
+	return v, nil
+}
+
+// deviceID reads and checks the path parameter.
+func (c *call) deviceID() (diaphone.DeviceID, error) {
+	v, err := c.param("device_id")
+	if err != nil {
+		return "", err
+	}
+	id := diaphone.DeviceID(v)
+	return id, at("/device_id", id.Validate())
+}
+
+// at turns the refusal of a name into one that points at where it stood.
+func at(pointer string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return diaphone.InvalidField(pointer, "malformed", "%s", detailOf(err))
+}
+
+// reply writes a document.
+func (c *call) reply(status int, document any) error {
+	body, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	return c.Blob(status, echo.MIMEApplicationJSON, body)
+}

@@ -1,0 +1,73 @@
+package api_test
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/diaphone-dev/diaphone/api"
+	"github.com/diaphone-dev/diaphone/api/apitest"
+	"github.com/diaphone-dev/diaphone/api/channels"
+	"github.com/diaphone-dev/diaphone/api/rest"
+)
+
+func TestContractIsValid(t *testing.T) { apitest.NewJudge(t).CheckDocument(t) }
+
+// openapi.yaml and the routes of all doors are the same list.
+func TestRoutesAreOperations(t *testing.T) {
+	apitest.NewJudge(t).CheckRoutes(t, everyDoor(t))
+}
+
+func everyDoor(t *testing.T) *echo.Echo {
+	t.Helper()
+	e, err := api.New(api.Config{
+		Logger:   slog.New(slog.DiscardHandler),
+		Registry: prometheus.NewRegistry(),
+		Ready:    func(context.Context) []api.Reason { return nil },
+		Doors:    []api.Door{rest.New(rest.Config{}), channels.New(channels.Config{})},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// Every operation of the native API says what it answers when it refuses, and
+// shows an example of everything it answers.
+func TestOperationsAreComplete(t *testing.T) {
+	j := apitest.NewJudge(t)
+	for path, item := range j.Doc.Paths.Map() {
+		for method, o := range item.Operations() {
+			name := method + " " + path
+			if o.OperationID == "" || o.Summary == "" || len(o.Tags) != 1 {
+				t.Errorf("%s has no id, summary or tag", name)
+			}
+			if !slices.Contains([]string{"Messages", "Devices"}, o.Tags[0]) {
+				continue
+			}
+			statuses := []string{"400", "401", "422", "500", "503"}
+			if o.RequestBody != nil {
+				statuses = append(statuses, "413", "415", "507")
+			}
+			for _, s := range statuses {
+				if o.Responses.Value(s) == nil {
+					t.Errorf("%s does not say what it answers with %s", name, s)
+				}
+			}
+			for status, r := range o.Responses.Map() {
+				if r.Value.Headers["X-Request-Id"] == nil {
+					t.Errorf("%s: %s does not promise X-Request-Id", name, status)
+				}
+				for kind, m := range r.Value.Content {
+					if m.Example == nil && len(m.Examples) == 0 {
+						t.Errorf("%s: %s %s has no example", name, status, kind)
+					}
+				}
+			}
+		}
+	}
+}

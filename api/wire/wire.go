@@ -1,0 +1,167 @@
+// Package wire holds the JSON documents of the native API, version 1, as
+// structs that the door (api/rest) and the Go client share. openapi.yaml is
+// their contract; a test holds the two together. No rule lives here.
+package wire
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// NewDevice is the body of PUT /v1/devices/{device_id}.
+type NewDevice struct {
+	Platform diaphone.Platform      `json:"platform"`
+	Tokens   []NewToken             `json:"tokens,omitempty"`
+	UserID   diaphone.UserID        `json:"user_id,omitzero"`
+	Channels []diaphone.ChannelName `json:"channels,omitempty"`
+	Locale   string                 `json:"locale,omitzero"`
+	TimeZone string                 `json:"time_zone,omitzero"`
+	Tags     map[string]string      `json:"tags,omitempty"`
+}
+
+// NewToken is a token as it is registered. Value is the token itself, in a plain
+// string because it must cross the wire: never print one.
+type NewToken struct {
+	Kind        diaphone.TokenKind   `json:"kind"`
+	Value       string               `json:"value"`
+	Environment diaphone.Environment `json:"environment,omitzero"`
+}
+
+// Device is a registered device.
+type Device struct {
+	ID        diaphone.DeviceID      `json:"device_id"`
+	Platform  diaphone.Platform      `json:"platform"`
+	Tokens    []Token                `json:"tokens"`
+	UserID    diaphone.UserID        `json:"user_id,omitzero"`
+	Channels  []diaphone.ChannelName `json:"channels"`
+	Locale    string                 `json:"locale,omitzero"`
+	TimeZone  string                 `json:"time_zone,omitzero"`
+	Tags      map[string]string      `json:"tags,omitempty"`
+	CreatedAt Time                   `json:"created_at"`
+	UpdatedAt Time                   `json:"updated_at"`
+}
+
+// Token is a registered token. Where it is shown to people, Fingerprint stands
+// for Value.
+type Token struct {
+	Kind         diaphone.TokenKind   `json:"kind"`
+	Value        string               `json:"value"`
+	Environment  diaphone.Environment `json:"environment,omitzero"`
+	Fingerprint  string               `json:"fingerprint"`
+	RegisteredAt Time                 `json:"registered_at"`
+}
+
+// Page is a bounded piece of a list. NextCursor is empty on the last one.
+type Page[T any] struct {
+	Data       []T    `json:"data"`
+	NextCursor string `json:"next_cursor,omitzero"`
+}
+
+// NewMessage is the body of POST /v1/messages.
+type NewMessage struct {
+	To           Audience               `json:"to"`
+	Event        *Event                 `json:"event,omitzero"`
+	Notification *diaphone.Notification `json:"notification,omitzero"`
+	When         diaphone.When          `json:"when,omitzero"`
+}
+
+// Audience is who a message is for.
+type Audience struct {
+	Users    []diaphone.UserID      `json:"users,omitempty"`
+	Devices  []diaphone.DeviceID    `json:"devices,omitempty"`
+	Channels []diaphone.ChannelName `json:"channels,omitempty"`
+}
+
+// Event is what sockets receive. Data is any JSON: a string is delivered as its
+// text, anything else as it stands here.
+type Event struct {
+	Name         string            `json:"name"`
+	Data         json.RawMessage   `json:"data,omitzero"`
+	ExceptSocket diaphone.SocketID `json:"except_socket,omitzero"`
+}
+
+// Published is the answer to POST /v1/messages.
+type Published struct {
+	ID     diaphone.MessageID `json:"id"`
+	Stored bool               `json:"stored"`
+	Counts Counts             `json:"counts"`
+}
+
+// Counts are deliveries by state; the last six sum to Accepted.
+type Counts struct {
+	Accepted   int64 `json:"accepted"`
+	Pending    int64 `json:"pending"`
+	Delivered  int64 `json:"delivered"`
+	Failed     int64 `json:"failed"`
+	Expired    int64 `json:"expired"`
+	Suppressed int64 `json:"suppressed"`
+	Cancelled  int64 `json:"cancelled"`
+}
+
+// Message is a stored message and how far it has come.
+type Message struct {
+	ID         diaphone.MessageID    `json:"id"`
+	State      diaphone.MessageState `json:"state"`
+	Counts     Counts                `json:"counts"`
+	To         Audience              `json:"to"`
+	When       diaphone.When         `json:"when"`
+	AcceptedAt Time                  `json:"accepted_at"`
+	ExpiresAt  Time                  `json:"expires_at"`
+	FinishedAt Time                  `json:"finished_at,omitzero"`
+}
+
+// Delivery is one message owed to one device, and its story.
+type Delivery struct {
+	DeviceID   diaphone.DeviceID     `json:"device_id"`
+	Provider   diaphone.ProviderName `json:"provider,omitzero"`
+	Credential string                `json:"credential,omitzero"`
+	State      diaphone.State        `json:"state"`
+	Reason     string                `json:"reason,omitzero"`
+	RetryAt    Time                  `json:"retry_at,omitzero"`
+	Attempts   []Attempt             `json:"attempts"`
+}
+
+// Attempt is one try of a delivery at its provider.
+type Attempt struct {
+	At         Time             `json:"at"`
+	Verdict    diaphone.Verdict `json:"verdict"`
+	Status     int              `json:"status,omitzero"`
+	Reason     string           `json:"reason,omitzero"`
+	ProviderID string           `json:"provider_id,omitzero"`
+	LatencyMS  int64            `json:"latency_ms"`
+}
+
+// Problem is how every error of the native API looks (RFC 9457).
+type Problem struct {
+	Type      string       `json:"type"`
+	Title     string       `json:"title"`
+	Status    int          `json:"status"`
+	Code      string       `json:"code"`
+	Detail    string       `json:"detail"`
+	Instance  string       `json:"instance"`
+	RequestID string       `json:"request_id"`
+	Hint      string       `json:"hint,omitzero"`
+	Errors    []FieldError `json:"errors,omitempty"`
+}
+
+// FieldError points at one wrong field, parameter or header.
+type FieldError struct {
+	Pointer string `json:"pointer"`
+	Code    string `json:"code"`
+	Detail  string `json:"detail"`
+}
+
+// Time is written as RFC 3339 in UTC with milliseconds.
+type Time struct{ time.Time }
+
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// At makes a Time.
+func At(t time.Time) Time { return Time{t} }
+
+// MarshalJSON implements json.Marshaler.
+func (t Time) MarshalJSON() ([]byte, error) {
+	return []byte(`"` + t.UTC().Format(timeLayout) + `"`), nil
+}
