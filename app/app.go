@@ -1,0 +1,170 @@
+// Package app builds a running gateway out of the parts. It is the only place
+// that knows everybody: New binds, Run runs, and a stop goes down the floors in
+// named and bounded steps.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api"
+	"github.com/diaphone-dev/diaphone/api/channels"
+	"github.com/diaphone-dev/diaphone/api/rest"
+	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/push"
+	"github.com/diaphone-dev/diaphone/storage/bolt"
+)
+
+// App is one gateway process.
+type App struct {
+	config   Config
+	log      *slog.Logger
+	tenants  *Tenants
+	store    *bolt.Store
+	hub      *hub.Hub
+	push     *push.Engine
+	gateway  *gateway.Gateway
+	server   *http.Server
+	listener net.Listener
+
+	draining chan struct{} // closed when the stop begins
+	hurry    context.CancelCauseFunc
+	hurried  context.Context
+}
+
+// storeFile is the name of the store in the data folder.
+const storeFile = "diaphone.db"
+
+// New loads the apps, opens the store and binds the listener. When it returns an
+// error, everything that it had opened is closed again. Nothing runs before Run.
+func New(c Config, log *slog.Logger) (_ *App, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{config: c, log: log, draining: make(chan struct{})}
+	a.hurried, a.hurry = context.WithCancelCause(context.Background())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	if a.tenants, err = LoadApps(c.Apps); err != nil {
+		return nil, err
+	}
+	// The port first: a second gateway should hear of the port, not of the lock.
+	if a.listener, err = listen(c.Listen); err != nil {
+		return nil, err
+	}
+	if a.store, err = openStore(c.DataDir, log); err != nil {
+		return nil, err
+	}
+	return a, a.wire()
+}
+
+// listen binds, and says what to do when it cannot.
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; free the port or choose another address", address, err)
+	}
+	return l, nil
+}
+
+func openStore(dir string, log *slog.Logger) (*bolt.Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot create the data folder: %w", err)
+	}
+	s, err := bolt.Open(filepath.Join(dir, storeFile), bolt.Options{Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	return s, nil
+}
+
+// wire introduces the parts to each other, from the lower floors upwards.
+func (a *App) wire() error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	apps, err := gateway.NewApps(a.tenants.Apps)
+	if err != nil {
+		return err
+	}
+	a.hub = hub.New(hub.Config{})
+	a.push = push.New(push.Config{
+		Apps: apps.All(), Devices: a.store, Outbox: a.store, Providers: a.tenants.Providers,
+		Live: a.hub.Live, Logger: a.log, Metrics: push.NewMetrics(registry),
+	})
+	a.gateway = gateway.New(gateway.Config{
+		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Providers: a.tenants.Providers,
+		Fanout: a.hub.Publish, Wake: a.push.Wake,
+	})
+	registry.MustRegister(&parts{store: a.store, hub: a.hub})
+	handler, err := api.New(api.Config{
+		Logger: a.log, Registry: registry, Ready: a.ready,
+		Doors: []api.Door{
+			rest.New(rest.Config{Gateway: a.gateway}),
+			channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log}),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	a.server = api.NewServer(handler, a.log)
+	return nil
+}
+
+// Gateway is what the front doors act on.
+func (a *App) Gateway() *gateway.Gateway { return a.gateway }
+
+// Address is where the gateway listens.
+func (a *App) Address() string { return a.listener.Addr().String() }
+
+// ready tells what keeps the gateway from its work.
+func (a *App) ready(ctx context.Context) []api.Reason {
+	var reasons []api.Reason
+	select {
+	case <-a.draining:
+		reasons = append(reasons, api.Reason{Part: "process", Detail: "the gateway is stopping"})
+	default:
+	}
+	if err := a.store.Check(ctx); err != nil {
+		detail := "the store does not accept writes"
+		var known *diaphone.Error
+		if errors.As(err, &known) {
+			detail = known.Detail
+		}
+		reasons = append(reasons, api.Reason{Part: "store", Detail: detail})
+	}
+	return reasons
+}
+
+// Close releases what New has taken, for an App that is never run.
+func (a *App) Close() error { return a.close() }
+
+// close releases what New has taken, the newest first.
+func (a *App) close() error {
+	var faults []error
+	if a.store != nil {
+		faults = append(faults, a.store.Close())
+	}
+	if a.listener != nil {
+		if err := a.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			faults = append(faults, err)
+		}
+	}
+	if a.tenants != nil {
+		faults = append(faults, a.tenants.Close())
+	}
+	return errors.Join(faults...)
+}

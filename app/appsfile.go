@@ -1,0 +1,288 @@
+package app
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/providers"
+	"github.com/diaphone-dev/diaphone/providers/apns"
+	"github.com/diaphone-dev/diaphone/providers/fcm"
+)
+
+// Tenants is what an apps file declares: the apps, and a provider for each of
+// their credentials.
+type Tenants struct {
+	Apps      []diaphone.App
+	Providers map[diaphone.Lane]providers.Provider
+}
+
+// Close closes the providers.
+func (t *Tenants) Close() error {
+	var faults []error
+	for _, p := range t.Providers {
+		faults = append(faults, p.Close())
+	}
+	return errors.Join(faults...)
+}
+
+// The shape of an apps file. docs/apps-file.md describes it for people.
+type (
+	appsFile struct {
+		Apps []appEntry `yaml:"apps"`
+	}
+	appEntry struct {
+		ID     string       `yaml:"id"`
+		Name   string       `yaml:"name"`
+		Keys   []keyEntry   `yaml:"keys"`
+		Tokens []tokenEntry `yaml:"tokens"`
+		APNs   []apnsEntry  `yaml:"apns"`
+		FCM    []fcmEntry   `yaml:"fcm"`
+		Limits limitsEntry  `yaml:"limits"`
+	}
+	keyEntry struct {
+		Key    string          `yaml:"key"`
+		Secret diaphone.Secret `yaml:"secret"`
+	}
+	tokenEntry struct {
+		Token  diaphone.Secret `yaml:"token"`
+		SHA256 string          `yaml:"sha256"`
+	}
+	apnsEntry struct {
+		Lane        laneEntry `yaml:",inline"`
+		KeyFile     string    `yaml:"key_file"`
+		KeyID       string    `yaml:"key_id"`
+		TeamID      string    `yaml:"team_id"`
+		Topic       string    `yaml:"topic"`
+		Environment string    `yaml:"environment"`
+		Host        string    `yaml:"host"`
+		CAFile      string    `yaml:"ca_file"`
+	}
+	fcmEntry struct {
+		Lane               laneEntry `yaml:",inline"`
+		ServiceAccountFile string    `yaml:"service_account_file"`
+		Endpoint           string    `yaml:"endpoint"`
+	}
+	laneEntry struct {
+		Name        string  `yaml:"name"`
+		Rate        float64 `yaml:"rate"`
+		Concurrency int     `yaml:"concurrency"`
+	}
+	limitsEntry struct {
+		EventBytes  int `yaml:"event_bytes"`
+		Connections int `yaml:"connections"`
+	}
+)
+
+// LoadApps reads an apps file and the credential files that it names, which are
+// looked for beside it. Every fault is reported, each with file and line; no
+// message carries what a secret field or a credential file holds.
+func LoadApps(path string) (*Tenants, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the apps file: %w; `diaphone sim --dir DIR` writes one to begin with", err)
+	}
+	r := &appsReader{path: path, dir: filepath.Dir(path), tenants: &Tenants{
+		Providers: make(map[diaphone.Lane]providers.Provider)}}
+	var f appsFile
+	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&f); err != nil {
+		// Without its source lines: they may hold a secret.
+		return nil, fmt.Errorf("%s:%s", path, strings.TrimPrefix(yaml.FormatError(err, false, false), "["))
+	}
+	if r.tree, err = parser.ParseBytes(text, 0); err != nil {
+		return nil, fmt.Errorf("%s:%s", path, yaml.FormatError(err, false, false))
+	}
+	if len(f.Apps) == 0 {
+		r.faultf("$.apps", "the file declares no app")
+	}
+	for i := range f.Apps {
+		r.app(fmt.Sprintf("$.apps[%d]", i), &f.Apps[i])
+	}
+	if _, err := gateway.NewApps(r.tenants.Apps); err != nil {
+		r.faultf("$.apps", "%v", err)
+	}
+	if len(r.faults) > 0 {
+		return nil, errors.Join(append(r.faults, r.tenants.Close())...)
+	}
+	return r.tenants, nil
+}
+
+// appsReader turns entries into words, collecting faults with their lines.
+type appsReader struct {
+	path, dir string
+	tree      *ast.File
+	tenants   *Tenants
+	faults    []error
+}
+
+// faultf reports a fault at a place such as "$.apps[0].id".
+func (r *appsReader) faultf(at, format string, args ...any) {
+	where := fmt.Sprintf("%s:%d: %s", r.path, r.line(at), strings.TrimPrefix(at, "$."))
+	r.faults = append(r.faults, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
+}
+
+// line finds the line of a place, or of the nearest place around it that exists.
+func (r *appsReader) line(at string) int {
+	for at != "$" {
+		p, err := yaml.PathString(at)
+		if err != nil {
+			break
+		}
+		if node, err := p.FilterFile(r.tree); err == nil && node != nil {
+			return node.GetToken().Position.Line
+		}
+		at = at[:max(1, strings.LastIndexAny(at, ".["))]
+	}
+	return 1
+}
+
+// The id is part of URLs (/apps/ID/events), so it must not need escaping.
+var appID = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,64}\z`)
+
+func (r *appsReader) app(at string, e *appEntry) {
+	a := diaphone.App{ID: diaphone.AppID(e.ID), Name: e.Name,
+		Limits: diaphone.Limits{EventBytes: e.Limits.EventBytes, Connections: e.Limits.Connections}}
+	if !appID.MatchString(e.ID) {
+		r.faultf(at+".id", "an app id is 1 to 64 letters, digits, _ or -; Pusher's SDKs want digits only")
+	}
+	if e.Limits.EventBytes < 0 || e.Limits.Connections < 0 {
+		r.faultf(at+".limits", "limits are 0 (the default) or more")
+	}
+	for i, k := range e.Keys {
+		if k.Key == "" || k.Secret == "" {
+			r.faultf(fmt.Sprintf("%s.keys[%d]", at, i), "a key needs both key and secret")
+		}
+		a.Keys = append(a.Keys, diaphone.Key{Key: k.Key, Secret: k.Secret})
+	}
+	for i, t := range e.Tokens {
+		if hash, ok := r.token(fmt.Sprintf("%s.tokens[%d]", at, i), t); ok {
+			a.Tokens = append(a.Tokens, hash)
+		}
+	}
+	for i := range e.APNs {
+		r.apns(fmt.Sprintf("%s.apns[%d]", at, i), &a, &e.APNs[i])
+	}
+	for i := range e.FCM {
+		r.fcm(fmt.Sprintf("%s.fcm[%d]", at, i), &a, &e.FCM[i])
+	}
+	r.tenants.Apps = append(r.tenants.Apps, a)
+}
+
+func (r *appsReader) token(at string, t tokenEntry) (diaphone.TokenHash, bool) {
+	switch {
+	case (t.Token == "") == (t.SHA256 == ""):
+		r.faultf(at, "give either token or sha256")
+	case t.Token != "":
+		return diaphone.HashToken(t.Token.Reveal()), true
+	default:
+		raw, err := hex.DecodeString(t.SHA256)
+		if err == nil && len(raw) == len(diaphone.TokenHash{}) {
+			return diaphone.TokenHash(raw), true
+		}
+		r.faultf(at+".sha256", "64 hex digits, as `printf %%s TOKEN | sha256sum` prints them")
+	}
+	return diaphone.TokenHash{}, false
+}
+
+// lane adds a credential to the app and gives the lane it makes.
+func (r *appsReader) lane(at string, a *diaphone.App, e laneEntry, c diaphone.Credential) diaphone.Lane {
+	c.Name, c.Rate, c.Concurrency = e.Name, e.Rate, e.Concurrency
+	if e.Rate < 0 {
+		r.faultf(at+".rate", "attempts a second: more than 0, or leave it out for no limit")
+	}
+	if e.Concurrency < 0 {
+		r.faultf(at+".concurrency", "attempts in flight: more than 0, or leave it out for %d", diaphone.DefaultConcurrency)
+	}
+	if !appID.MatchString(c.Name) {
+		r.faultf(at+".name", "a credential's name is 1 to 64 letters, digits, _ or -")
+	}
+	for _, other := range a.Credentials {
+		if other.Name == c.Name {
+			r.faultf(at, "two credentials are named %q: give this one a name of its own", c.Name)
+		}
+	}
+	a.Credentials = append(a.Credentials, c)
+	return diaphone.Lane{App: a.ID, Credential: c.Name}
+}
+
+// Apple's key files are named after the key they hold.
+var keyFileName = regexp.MustCompile(`\AAuthKey_([A-Z0-9]{10})\.p8\z`)
+
+func (r *appsReader) apns(at string, a *diaphone.App, e *apnsEntry) {
+	e.Lane.Name = cmp.Or(e.Lane.Name, "apns")
+	if m := keyFileName.FindStringSubmatch(filepath.Base(e.KeyFile)); m != nil && e.KeyID == "" {
+		e.KeyID = m[1]
+	}
+	env := diaphone.Environment(cmp.Or(e.Environment, string(diaphone.Production)))
+	if env != diaphone.Production && env != diaphone.Sandbox {
+		r.faultf(at+".environment", "%q: use %s or %s", e.Environment, diaphone.Production, diaphone.Sandbox)
+	}
+	lane := r.lane(at, a, e.Lane, diaphone.Credential{Provider: diaphone.APNs, Environment: env})
+	c := apns.Config{KeyID: e.KeyID, TeamID: e.TeamID, Topic: e.Topic, Environment: env, Host: e.Host}
+	key, ok := r.file(at+".key_file", e.KeyFile)
+	if !ok {
+		return
+	}
+	c.KeyPEM = diaphone.Secret(key)
+	if e.CAFile != "" {
+		pem, ok := r.file(at+".ca_file", e.CAFile)
+		if !ok {
+			return
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			r.faultf(at+".ca_file", "%s holds no PEM certificate", e.CAFile)
+		}
+	}
+	p, err := apns.New(c)
+	if err != nil {
+		r.faultf(at, "%v", err)
+		return
+	}
+	r.tenants.Providers[lane] = p
+}
+
+func (r *appsReader) fcm(at string, a *diaphone.App, e *fcmEntry) {
+	e.Lane.Name = cmp.Or(e.Lane.Name, "fcm")
+	lane := r.lane(at, a, e.Lane, diaphone.Credential{Provider: diaphone.FCM})
+	account, ok := r.file(at+".service_account_file", e.ServiceAccountFile)
+	if !ok {
+		return
+	}
+	p, err := fcm.New(fcm.Config{ServiceAccount: diaphone.Secret(account), Endpoint: e.Endpoint})
+	if err != nil {
+		r.faultf(at+".service_account_file", "%s: %v", e.ServiceAccountFile, err)
+		return
+	}
+	r.tenants.Providers[lane] = p
+}
+
+// file reads a credential file; a relative path is relative to the apps file.
+func (r *appsReader) file(at, path string) ([]byte, bool) {
+	if path == "" {
+		r.faultf(at, "missing: name the file, it is looked for beside the apps file")
+		return nil, false
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(r.dir, path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		r.faultf(at, "%v", err)
+		return nil, false
+	}
+	return text, true
+}

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/storage/bolt"
+)
+
+// parts is a collector of what store and hub count themselves. It asks them when
+// it is scraped, so that counting costs them nothing.
+type parts struct {
+	store *bolt.Store
+	hub   *hub.Hub
+}
+
+var (
+	commits     = desc("store_commits_total", "Transactions committed.")
+	writes      = desc("store_writes_total", "Writes in them; divided by commits: how many share an fsync.")
+	commitTime  = desc("store_commit_seconds_total", "Time spent in commits.")
+	fileBytes   = desc("store_bytes", "Size of the data file.")
+	freeBytes   = desc("store_free_bytes", "Part of the data file that is free to be used again.")
+	quarantined = desc("store_quarantined", "Records with a bad checksum, set aside and not served.")
+	readOnly    = desc("store_read_only", "1 after a commit has failed.")
+	queueAge    = desc("push_queue_oldest_seconds", "How long the longest-waiting delivery of a lane has been due.", "app", "credential")
+	connections = desc("socket_connections", "Open sockets.")
+	occupied    = desc("socket_channels", "Channels with at least one subscriber.")
+	sent        = desc("socket_messages_sent_total", "Messages handed to sockets.")
+	slow        = desc("socket_dropped_slow_total", "Sockets closed because they did not read.")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("diaphone_"+name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (p *parts) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(p, to) }
+
+// Collect implements prometheus.Collector.
+func (p *parts) Collect(to chan<- prometheus.Metric) {
+	give := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, kind, v, labels...)
+	}
+	s := p.store.Stats()
+	give(commits, prometheus.CounterValue, float64(s.Commits))
+	give(writes, prometheus.CounterValue, float64(s.Writes))
+	give(commitTime, prometheus.CounterValue, s.CommitTime.Seconds())
+	give(fileBytes, prometheus.GaugeValue, float64(s.FileBytes))
+	give(freeBytes, prometheus.GaugeValue, float64(s.FreeBytes))
+	give(quarantined, prometheus.GaugeValue, float64(s.Quarantined))
+	give(readOnly, prometheus.GaugeValue, boolean(s.ReadOnly))
+	if due, err := p.store.OldestDue(context.Background()); err == nil {
+		for lane, at := range due {
+			give(queueAge, prometheus.GaugeValue, max(0, time.Since(at).Seconds()), string(lane.App), lane.Credential)
+		}
+	}
+	h := p.hub.Stats()
+	give(connections, prometheus.GaugeValue, float64(h.Connections))
+	give(occupied, prometheus.GaugeValue, float64(h.Channels))
+	give(sent, prometheus.CounterValue, float64(h.Sent))
+	give(slow, prometheus.CounterValue, float64(h.DroppedSlow))
+}
+
+func boolean(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

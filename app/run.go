@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+var (
+	errHurry   = errors.New("told to hurry")
+	errOverdue = errors.New("the time to stop is over")
+)
+
+// Run serves until ctx ends or a part fails, then stops: no new connections,
+// sockets sent away over the drain window, no new claims, attempts under way
+// finished and recorded, store closed. It returns when all of that is done, at
+// most StopWithin after the stop began. A second call is an error.
+func (a *App) Run(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	pushing, stopPush := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPush()
+	hubbing, stopHub := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopHub()
+
+	var parts sync.WaitGroup
+	part := func(name string, run func() error) {
+		parts.Go(func() {
+			if err := run(); err != nil {
+				fail(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	part("live side", func() error { return a.hub.Run(hubbing) })
+	part("asleep side", func() error { return a.push.Run(pushing) })
+	part("retention", func() error { return a.sweep(pushing) })
+	part("HTTP server", func() error {
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	part("store", func() error {
+		select {
+		case <-a.store.Failed():
+			return errors.New("a write failed; ending, so that nothing is accepted that would be lost: check the disk, then start again")
+		case <-pushing.Done():
+			return nil
+		}
+	})
+	a.log.Info("ready", "address", a.Address(), "apps", len(a.tenants.Apps))
+
+	<-ctx.Done()
+	a.stop(stopPush, stopHub)
+	parts.Wait()
+	err := a.close()
+	a.log.Info("stopped")
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return errors.Join(cause, err)
+	}
+	return err
+}
+
+// Hurry shortens a stop that has begun: sockets are closed at once and attempts
+// under way are given up, to be made again after the next start.
+func (a *App) Hurry() { a.hurry(errHurry) }
+
+// stop goes through the steps of a stop, each named in the log.
+func (a *App) stop(stopPush, stopHub context.CancelFunc) {
+	close(a.draining)
+	overdue := time.AfterFunc(a.config.StopWithin, func() { a.hurry(errOverdue) })
+	defer overdue.Stop()
+	hurried := a.hurried
+	defer context.AfterFunc(hurried, func() {
+		a.log.Warn("hurrying", "why", context.Cause(hurried))
+		a.push.Hurry()
+	})()
+
+	a.log.Info("stopping: no new connections; sockets go", "over", a.config.DrainFor)
+	var http sync.WaitGroup
+	http.Go(func() {
+		if err := a.server.Shutdown(hurried); err != nil {
+			_ = a.server.Close() // requests that did not end in time are cut; the publisher repeats them
+		}
+	})
+	a.hub.Drain(hurried, a.config.DrainFor)
+	http.Wait()
+	a.log.Info("stopping: no new attempts; finishing those under way")
+	stopPush()
+	stopHub()
+}
+
+// sweepEvery is how often finished messages are looked at for removal.
+const sweepEvery = 10 * time.Minute
+
+// sweep removes what has been finished for longer than the retention, in small
+// bites so that no publisher waits for it.
+func (a *App) sweep(ctx context.Context) error {
+	const bite = 200
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			if _, more, err = a.store.Sweep(ctx, time.Now().Add(-a.config.Retention), bite); err != nil {
+				a.log.Error("could not remove old messages", "error", err)
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/diaphone-dev/diaphone/app"
+)
+
+type configCmd struct {
+	jsonFlag
+	app.Config
+}
+
+// Run checks what serve would be run with, and prints it. Every secret is
+// masked: none of them is printed even when the check fails.
+func (k *configCmd) Run(c *console) error {
+	if err := k.Validate(); err != nil {
+		return configFault(err)
+	}
+	tenants, err := app.LoadApps(k.Apps)
+	if err != nil {
+		return configFault(err)
+	}
+	defer tenants.Close()
+	settings := yaml.MapSlice{}
+	for field, value := range reflect.ValueOf(k.Config).Fields() {
+		v := value.Interface()
+		if d, ok := v.(time.Duration); ok {
+			v = d.String()
+		}
+		settings = append(settings, yaml.MapItem{Key: flagName(field.Name), Value: v})
+	}
+	effective := yaml.MapSlice{{Key: "settings", Value: settings}, {Key: "apps", Value: describe(tenants)}}
+	if k.JSON {
+		return c.json(plain(effective))
+	}
+	text, err := yaml.Marshal(effective)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "%s", text)
+	return err
+}
+
+// describe says what an apps file declares, without its secrets.
+func describe(t *app.Tenants) []yaml.MapSlice {
+	var all []yaml.MapSlice
+	for _, a := range t.Apps {
+		keys := []string{}
+		for _, k := range a.Keys {
+			keys = append(keys, k.Key+" (secret "+k.Secret.String()+")")
+		}
+		credentials := []yaml.MapSlice{}
+		for _, cr := range a.Credentials {
+			credentials = append(credentials, yaml.MapSlice{
+				{Key: "name", Value: cr.Name}, {Key: "provider", Value: string(cr.Provider)}, {Key: "environment", Value: string(cr.Environment)},
+				{Key: "rate", Value: cr.Rate}, {Key: "concurrency", Value: cr.Slots()},
+			})
+		}
+		all = append(all, yaml.MapSlice{
+			{Key: "id", Value: string(a.ID)}, {Key: "name", Value: a.Name}, {Key: "keys", Value: keys},
+			{Key: "tokens", Value: len(a.Tokens)}, {Key: "credentials", Value: credentials},
+			{Key: "event-bytes", Value: a.Limits.MaxEventBytes()}, {Key: "connections", Value: a.Limits.Connections},
+		})
+	}
+	return all
+}
+
+// plain turns ordered maps into what encoding/json knows.
+func plain(v any) any {
+	switch v := v.(type) {
+	case yaml.MapSlice:
+		m := make(map[string]any, len(v))
+		for _, item := range v {
+			m[fmt.Sprint(item.Key)] = plain(item.Value)
+		}
+		return m
+	case []yaml.MapSlice:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = plain(v[i])
+		}
+		return list
+	}
+	return v
+}
+
+// flagName is kong's: DataDir is --data-dir.
+func flagName(field string) string {
+	var b strings.Builder
+	for i, r := range field {
+		if i > 0 && r >= 'A' && r <= 'Z' {
+			b.WriteByte('-')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToLower(b.String())
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/wire"
+	"github.com/diaphone-dev/diaphone/client"
+)
+
+type sendCmd struct {
+	server
+	jsonFlag
+	To             string            `arg:"" help:"user:ID, device:ID or channel:NAME; several with commas."`
+	Body           string            `arg:"" optional:"" help:"Text of the notification; - reads it from standard input. Without title and body it is a data message, which wakes the app and shows nothing."`
+	Title          string            `help:"Title." env:"-"`
+	Data           map[string]string `help:"Data for the app, as KEY=VALUE; may be repeated." placeholder:"KEY=VALUE" env:"-" mapsep:"none"`
+	Image          string            `help:"URL of an image." placeholder:"URL" env:"-"`
+	Badge          *int              `help:"Number on the app's icon." env:"-"`
+	Sound          string            `help:"Sound, for example default." env:"-"`
+	Collapse       string            `help:"Collapse id: a newer notification replaces the shown one." placeholder:"ID" env:"-"`
+	Priority       string            `help:"high or normal." enum:"high,normal" default:"high" env:"-"`
+	TTL            *time.Duration    `help:"Give up after this time; 0s means now or never." placeholder:"DURATION" env:"-"`
+	When           string            `help:"always, or away: spare the phones of users who are live." enum:"always,away" default:"always" env:"-"`
+	IdempotencyKey string            `help:"A repeated send with the same key is not sent again." placeholder:"KEY" env:"-"`
+	Wait           bool              `help:"Wait until every delivery has ended and print each." env:"-"`
+	Timeout        time.Duration     `help:"Wait no longer than this." default:"60s" env:"-"`
+}
+
+// Run sends; with --wait it follows the deliveries to their end.
+func (s *sendCmd) Run(c *console) error {
+	api, err := s.client()
+	if err != nil {
+		return err
+	}
+	m, err := s.message(c)
+	if err != nil {
+		return err
+	}
+	published, err := api.Publish(c.ctx, m, s.IdempotencyKey)
+	if err != nil {
+		return err
+	}
+	if !s.Wait {
+		if s.JSON {
+			return c.json(published)
+		}
+		_, err := fmt.Fprintf(c.out, "%s accepted\n", published.ID)
+		return err
+	}
+	return s.follow(c, api, published.ID)
+}
+
+func (s *sendCmd) message(c *console) (m wire.NewMessage, err error) {
+	if m.To, err = parseAudience(s.To); err != nil {
+		return m, err
+	}
+	body := s.Body
+	if body == "-" {
+		text, err := io.ReadAll(io.LimitReader(c.in, 1<<20))
+		if err != nil {
+			return m, fmt.Errorf("read the text from standard input: %w", err)
+		}
+		body = strings.TrimRight(string(text), "\n")
+	}
+	m.When = diaphone.When(s.When)
+	m.Notification = &diaphone.Notification{
+		Title: s.Title, Body: body, Data: s.Data, Image: s.Image, Badge: s.Badge, Sound: s.Sound,
+		CollapseID: s.Collapse, Priority: diaphone.Priority(s.Priority),
+	}
+	if s.TTL != nil {
+		seconds := int(s.TTL.Seconds())
+		m.Notification.TTL = &seconds
+	}
+	return m, nil
+}
+
+// parseAudience reads "user:ana,channel:news".
+func parseAudience(text string) (to wire.Audience, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		kind, id, ok := strings.Cut(part, ":")
+		if !ok || id == "" {
+			return to, usagef("audience %q: write user:ID, device:ID or channel:NAME", part)
+		}
+		switch kind {
+		case "user":
+			to.Users = append(to.Users, diaphone.UserID(id))
+		case "device":
+			to.Devices = append(to.Devices, diaphone.DeviceID(id))
+		case "channel":
+			to.Channels = append(to.Channels, diaphone.ChannelName(id))
+		default:
+			return to, usagef("audience %q: %q is not one of user, device, channel", part, kind)
+		}
+	}
+	return to, nil
+}
+
+// sent is what send --wait --json prints.
+type sent struct {
+	Message    wire.Message    `json:"message"`
+	Deliveries []wire.Delivery `json:"deliveries"`
+}
+
+func (s *sendCmd) follow(c *console, api *client.Client, id diaphone.MessageID) error {
+	ctx, cancel := withTimeout(c.ctx, s.Timeout)
+	defer cancel()
+	m, waitErr := api.Wait(ctx, id)
+	if waitErr != nil && !errors.Is(waitErr, context.DeadlineExceeded) {
+		return waitErr
+	}
+	deliveries := []wire.Delivery{}
+	for d, err := range api.AllDeliveries(c.ctx, id) {
+		if err != nil {
+			return err
+		}
+		deliveries = append(deliveries, d)
+	}
+	var err error
+	if s.JSON {
+		err = c.json(sent{Message: m, Deliveries: deliveries})
+	} else {
+		err = printDeliveries(c, m, deliveries)
+	}
+	switch {
+	case err != nil:
+		return err
+	case waitErr != nil:
+		return failf(exitUnavailable, "%d of %d deliveries are still pending after %s", m.Counts.Pending, m.Counts.Accepted, s.Timeout)
+	case m.Counts.Accepted == 0:
+		return failf(exitNotFound, "nobody: %s has no registered device; `diaphone devices ls` lists them", s.To)
+	case m.Counts.Failed+m.Counts.Expired > 0:
+		return failf(exitPartial, "%d of %d deliveries failed", m.Counts.Failed+m.Counts.Expired, m.Counts.Accepted)
+	}
+	return nil
+}
+
+func printDeliveries(c *console, m wire.Message, deliveries []wire.Delivery) error {
+	rows := make([][]string, len(deliveries))
+	for i, d := range deliveries {
+		took := ""
+		if n := len(d.Attempts); n > 0 {
+			last := d.Attempts[n-1]
+			end := last.At.Add(time.Duration(last.LatencyMS) * time.Millisecond)
+			took = end.Sub(m.AcceptedAt.Time).Round(time.Millisecond).String()
+		}
+		rows[i] = []string{string(d.DeviceID), string(d.Provider), string(d.State), fmt.Sprint(len(d.Attempts)), took, d.Reason}
+	}
+	return c.table("DEVICE PROVIDER STATE ATTEMPTS TIME REASON", rows)
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+)
+
+type simCmd struct {
+	Run     simRunCmd     `cmd:"" default:"withargs" help:"Run the simulators (the default)."`
+	Inbox   simInboxCmd   `cmd:"" help:"Look at what the phones would show."`
+	Devices simDevicesCmd `cmd:"" help:"Simulated phones."`
+	Faults  simFaultsCmd  `cmd:"" help:"Make the vendors misbehave."`
+}
+
+type simRunCmd struct {
+	Dir  string `help:"Folder for the credentials and the apps file that fit; created when missing." default:"sim" placeholder:"DIR"`
+	Port int    `help:"Take this port and the next." default:"6002"`
+	Host string `help:"Loopback address to listen on." default:"127.0.0.1"`
+}
+
+// Run runs the simulators until a signal.
+func (s *simRunCmd) Run(c *console) error {
+	if err := onLoopback(s.Host); err != nil {
+		return err
+	}
+	if s.Port < 1 || s.Port > 65534 {
+		return usagef("--port %d: 1 to 65534, because the next one is taken too", s.Port)
+	}
+	sims, err := newSimulators(s.Dir, s.Host, s.Port)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, `Simulators are running.
+  FCM, OAuth and control API  http://%s
+  APNs                        https://%s
+  credentials and apps file   %s
+
+Next, in a second terminal:
+  diaphone serve --apps %s --data-dir data
+`, sims.http.Addr(), sims.apns.Addr(), s.Dir, sims.apps)
+	if err != nil {
+		return err
+	}
+	return sims.Serve(c.ctx, sims.http, sims.apns)
+}
