@@ -1,0 +1,229 @@
+// Package harness runs whole Diaphones for tests: the built binary as separate
+// processes, a gateway against simulators, as a user would run them.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// build compiles the binary once for all tests of a process.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "diaphone-test-")
+	if err != nil {
+		return "", err
+	}
+	_, here, _, _ := runtime.Caller(0)
+	root := filepath.Join(filepath.Dir(here), "..", "..")
+	path := filepath.Join(dir, "diaphone")
+	out, err := exec.Command("go", "build", "-C", root, "-o", path, "./cmd/diaphone").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Binary gives the path of the built command.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Clean removes what Binary has built; call it at the end of TestMain.
+func Clean() {
+	if path, err := build(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+}
+
+// Process is a running command.
+type Process struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	done chan struct{}
+	out  safeBuffer
+	err  safeBuffer
+}
+
+// Start runs the binary with the arguments. The process is killed when the test ends.
+func Start(t testing.TB, args ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, cmd: exec.Command(Binary(t), args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended is in ProcessState
+		close(p.done)
+	}()
+	t.Cleanup(p.Kill)
+	return p
+}
+
+// Kill ends the process with SIGKILL and waits for its end.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Stop sends SIGTERM and gives the exit code.
+func (p *Process) Stop(within time.Duration) int {
+	p.t.Helper()
+	p.Signal(syscall.SIGTERM)
+	return p.Wait(within)
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// Wait waits for the end of the process and gives its exit code.
+func (p *Process) Wait(within time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(within):
+		p.Signal(syscall.SIGQUIT)
+		<-p.done
+		p.t.Fatalf("the process did not end within %s:\n%s", within, p.Stderr())
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Ended tells whether the process has ended by itself.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Stdout gives what the process has printed so far.
+func (p *Process) Stdout() string { return p.out.String() }
+
+// Stderr gives what the process has logged so far.
+func (p *Process) Stderr() string { return p.err.String() }
+
+// CPU gives the user and system time that the process has used (Linux).
+func (p *Process) CPU() time.Duration {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	// Fields 14 and 15 of proc_pid_stat(5), counted behind the command's name,
+	// in ticks of a hundredth of a second.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	var ticks int64
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// Run runs the binary to its end and gives what it printed and its exit code.
+func Run(t testing.TB, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	return RunWith(t, nil, args...)
+}
+
+// RunWith is Run with environment variables.
+func RunWith(t testing.TB, env []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Binary(t), args...)
+	cmd.Env = append(os.Environ(), env...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// Ports gives the first of n neighbouring ports of loopback that were free a
+// moment ago.
+func Ports(t testing.TB, n int) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := l.Addr().(*net.TCPAddr).Port
+		open := []net.Listener{l}
+		for i := 1; i < n; i++ {
+			if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+i)); err != nil {
+				break
+			}
+			open = append(open, l)
+		}
+		for _, l := range open {
+			l.Close()
+		}
+		if len(open) == n {
+			return first
+		}
+	}
+	t.Fatalf("no %d neighbouring ports are free", n)
+	return 0
+}
+
+// Until waits for a condition, looking often, and fails the test when it does
+// not come true in time.
+func Until(t testing.TB, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", within, what)
+		}
+		<-ticker.C
+	}
+}
+
+// safeBuffer may be read while a process writes into it.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

@@ -1,0 +1,219 @@
+// The unmodified npm packages pusher (server) and pusher-js (client) against the
+// door at 127.0.0.1:PORT. Prints what each of them saw as one JSON object.
+import crypto from "node:crypto";
+import PusherServer from "pusher";
+import PusherClient from "pusher-js";
+
+const port = Number(process.env.PORT);
+const [appId, key, secret] = ["1", "app-key", "app-secret"];
+const patience = 10_000;
+
+const server = new PusherServer({ appId, key, secret, host: "127.0.0.1", port, useTLS: false });
+
+// Auth handlers in the script stand for the app's backend; member is who it
+// takes the client for.
+function connect(member) {
+  return new PusherClient(key, {
+    cluster: "any",
+    wsHost: "127.0.0.1",
+    wsPort: port,
+    forceTLS: false,
+    enabledTransports: ["ws"],
+    channelAuthorization: {
+      customHandler: ({ socketId, channelName }, callback) => {
+        const data = channelName.startsWith("presence-")
+          ? { user_id: member, user_info: { name: member.toUpperCase() } }
+          : undefined;
+        callback(null, server.authorizeChannel(socketId, channelName, data));
+      },
+    },
+    userAuthentication: {
+      customHandler: ({ socketId }, callback) =>
+        callback(null, server.authenticateUser(socketId, { id: member, user_info: { name: member.toUpperCase() } })),
+    },
+  });
+}
+
+function within(what, start) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("in vain: " + what)), patience);
+    start((value) => {
+      clearTimeout(timer);
+      resolve(value);
+    });
+  });
+}
+
+const once = (target, event) =>
+  within(event, (done) => {
+    const heard = (value) => {
+      target.unbind(event, heard);
+      done(value);
+    };
+    target.bind(event, heard);
+  });
+
+const subscribed = async (client, name) => {
+  const channel = client.subscribe(name);
+  const answer = await once(channel, "pusher:subscription_succeeded");
+  return [channel, answer];
+};
+
+// Everything a client is sent, to prove what it is not sent.
+const record = (channel) => {
+  const events = [];
+  channel.bind_global((name, data) => events.push([name, data]));
+  return events;
+};
+
+async function raw({ at = Math.floor(Date.now() / 1000), signingSecret = secret }) {
+  const body = JSON.stringify({ name: "raw", data: "{}", channels: ["news"] });
+  const md5 = crypto.createHash("md5").update(body).digest("hex");
+  const query = `auth_key=${key}&auth_timestamp=${at}&auth_version=1.0&body_md5=${md5}`;
+  const signature = crypto
+    .createHmac("sha256", signingSecret)
+    .update(`POST\n/apps/${appId}/events\n${query}`)
+    .digest("hex");
+  const url = `http://127.0.0.1:${port}/apps/${appId}/events?${query}&auth_signature=${signature}`;
+  const response = await fetch(url, { method: "POST", body, headers: { "content-type": "application/json" } });
+  return [response.status, await response.text()];
+}
+
+async function eventsAndExclusion(ana, bob, results) {
+  const [anaNews] = await subscribed(ana, "news");
+  const [bobNews] = await subscribed(bob, "news");
+  const [anaPrivate] = await subscribed(ana, "private-room");
+  const anaHeard = record(anaNews);
+
+  const onPublic = once(bobNews, "greeting");
+  const answer = await server.trigger("news", "greeting", { hi: "<ü>", n: 1 }, { socket_id: ana.connection.socket_id });
+  results.triggerStatus = answer.status;
+  results.triggerBody = await answer.text();
+  results.publicEvent = await onPublic;
+
+  const onPrivate = once(anaPrivate, "secret");
+  await server.trigger(["private-room", "elsewhere"], "secret", "plain text");
+  results.privateEvent = await onPrivate;
+
+  const last = once(anaNews, "last");
+  await server.triggerBatch([
+    { channel: "news", name: "hidden", data: "1", socket_id: ana.connection.socket_id },
+    { channel: "news", name: "last", data: "2" },
+  ]);
+  await last;
+  results.excludedHeard = anaHeard.map(([name]) => name);
+
+  const info = await server.trigger("news", "e", "x", { info: "subscription_count" });
+  results.info = await info.json();
+}
+
+async function presence(ana, bob, bob2, results) {
+  const [room, members] = await subscribed(ana, "presence-room");
+  results.presenceAlone = { count: members.count, me: members.me, members: members.members };
+  const added = once(room, "pusher:member_added");
+  const [, both] = await subscribed(bob, "presence-room");
+  results.presenceBoth = { count: both.count, me: both.me.id, ids: Object.keys(both.members).sort() };
+  results.memberAdded = await added;
+  const heard = record(room);
+  await subscribed(bob2, "presence-room"); // bob's second tab is not announced
+  results.users = await (await server.get({ path: "/channels/presence-room/users" })).json();
+  results.count = await (await server.get({ path: "/channels/presence-room", params: { info: "user_count,subscription_count" } })).json();
+  results.channels = await (await server.get({ path: "/channels", params: { filter_by_prefix: "presence-", info: "user_count" } })).json();
+  bob.unsubscribe("presence-room");
+  const removed = once(room, "pusher:member_removed");
+  bob2.disconnect();
+  results.memberRemoved = await removed;
+  results.presenceHeard = heard.map(([name]) => name);
+}
+
+async function users(ana, results) {
+  ana.signin();
+  const user = await once(ana, "pusher:signin_success");
+  results.signedIn = JSON.parse(user.user_data).id;
+  await ana.user.signinDonePromise;
+  await within("the user's channel", (done) => {
+    const look = setInterval(() => {
+      if (ana.user.serverToUserChannel?.subscribed) {
+        clearInterval(look);
+        done();
+      }
+    }, 5);
+  });
+  const hello = within("hello", (done) => ana.user.bind("hello", done));
+  await server.sendToUser("ana", "hello", { x: 1 });
+  results.toUser = await hello;
+}
+
+async function reconnect(ana, results) {
+  const before = ana.connection.socket_id;
+  const states = [];
+  ana.connection.bind("state_change", ({ current }) => states.push(current));
+  const again = once(ana.connection, "connected");
+  await fetch(`http://127.0.0.1:${port}/test/close/ana/4200`, { method: "POST" });
+  await again;
+  results.reconnectStates = [...states];
+  results.newSocket = ana.connection.socket_id !== before;
+  const news = ana.channel("news");
+  if (!news.subscribed) await once(news, "pusher:subscription_succeeded");
+  const back = once(news, "back");
+  await server.trigger("news", "back", { again: true });
+  results.afterReconnect = await back;
+}
+
+async function terminate(ana, results) {
+  await within("sign-in again", (done) => {
+    const look = setInterval(() => {
+      if (ana.user.serverToUserChannel?.subscribed) {
+        clearInterval(look);
+        done();
+      }
+    }, 5);
+  });
+  const gone = once(ana.connection, "disconnected");
+  const answer = await server.terminateUserConnections("ana");
+  results.terminateStatus = answer.status;
+  await gone;
+  results.terminatedState = ana.connection.state;
+}
+
+async function refusals(results) {
+  results.wrongSignature = await raw({ signingSecret: "wrong" });
+  const now = Math.floor(Date.now() / 1000);
+  results.late = await raw({ at: now - 601 });
+  results.early = await raw({ at: now + 602 });
+  results.right = await raw({});
+  const wrong = new PusherServer({ appId, key, secret: "wrong", host: "127.0.0.1", port, useTLS: false });
+  results.wrongSecret = await wrong.trigger("news", "e", "x").then(
+    () => "accepted",
+    (error) => error.status,
+  );
+
+  const stranger = new PusherClient("nobody", {
+    cluster: "any", wsHost: "127.0.0.1", wsPort: port, forceTLS: false, enabledTransports: ["ws"],
+  });
+  const told = once(stranger.connection, "error");
+  const stopped = once(stranger.connection, "disconnected"); // for good, by the code
+  results.unknownKey = (await told).error.data.code;
+  await stopped;
+
+  const forger = connect("eve");
+  await once(forger.connection, "connected");
+  forger.config.channelAuthorizer = (_, callback) => callback(null, { auth: key + ":" + "0".repeat(64) });
+  const denied = once(forger.subscribe("private-room"), "pusher:subscription_error");
+  results.forged = await denied;
+  forger.disconnect();
+}
+
+const results = {};
+const [ana, bob, bob2] = [connect("ana"), connect("bob"), connect("bob")];
+await Promise.all([ana, bob, bob2].map((client) => once(client.connection, "connected")));
+results.socketId = ana.connection.socket_id;
+await eventsAndExclusion(ana, bob, results);
+await presence(ana, bob, bob2, results);
+await users(ana, results);
+await reconnect(ana, results);
+await terminate(ana, results);
+await refusals(results);
+bob.disconnect();
+console.log(JSON.stringify(results));
+process.exit(0);
