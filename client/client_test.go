@@ -280,7 +280,7 @@ func TestForeignAnswers(t *testing.T) {
 	if _, err := c.Publish(ctx, wire.NewMessage{Event: &wire.Event{Name: "e", Data: json.RawMessage(`{`)}}, ""); err == nil {
 		t.Error("sent what is not JSON")
 	}
-	http.DefaultClient.CloseIdleConnections()
+	http.DefaultClient.CloseIdleConnections() //nolint:forbidigo // the client had none of its own
 }
 
 func TestNewWantsAnAddress(t *testing.T) {

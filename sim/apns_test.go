@@ -250,7 +250,7 @@ func TestAPNsSandbox(t *testing.T) {
 	if got := b.push(dev.Token, hello); got.Reason != "BadDeviceToken" {
 		t.Errorf("a sandbox token in production: %d %q", got.status, got.Reason)
 	}
-	r, err := http.NewRequest("POST", "https://"+b.addr+"/3/device/"+dev.Token, strings.NewReader(hello))
+	r, err := http.NewRequest(http.MethodPost, "https://"+b.addr+"/3/device/"+dev.Token, strings.NewReader(hello))
 	must(t, err)
 	r.Host = "api.sandbox.push.apple.com"
 	r.Header.Set("authorization", "bearer "+b.jwt)
@@ -279,7 +279,7 @@ func TestAPNs2(t *testing.T) {
 	}
 	res, err = client.Push(&apns2.Notification{DeviceToken: bob.Token, Topic: b.cred.Topic, Payload: []byte(hello)})
 	must(t, err)
-	if res.StatusCode != 410 || res.Reason != apns2.ReasonUnregistered || !res.Timestamp.Equal(gone.Uninstalled.Truncate(time.Second)) {
+	if res.StatusCode != http.StatusGone || res.Reason != apns2.ReasonUnregistered || !res.Timestamp.Equal(gone.Uninstalled.Truncate(time.Second)) {
 		t.Errorf("bob: %+v, want Unregistered since %v", res, gone.Uninstalled)
 	}
 	got := b.inbox("ana")

@@ -98,7 +98,7 @@ func BenchmarkFCM(b *testing.B) {
 	for range 64 {
 		all.Go(func() {
 			for left.Add(-1) >= 0 {
-				r, _ := http.NewRequest("POST", "http://"+l.addr+"/v1/projects/diaphone-sim/messages:send", bytes.NewReader(body))
+				r, _ := http.NewRequest(http.MethodPost, "http://"+l.addr+"/v1/projects/diaphone-sim/messages:send", bytes.NewReader(body))
 				r.Header.Set("Authorization", "Bearer "+access)
 				r.Header.Set("Content-Type", "application/json")
 				res, err := client.Do(r)

@@ -52,7 +52,7 @@ func (s sent) violations() string {
 
 func (b *lab) fcm(project, authorization, body string) sent {
 	b.t.Helper()
-	r, err := http.NewRequest("POST", "http://"+b.addr+"/v1/projects/"+project+"/messages:send", strings.NewReader(body))
+	r, err := http.NewRequest(http.MethodPost, "http://"+b.addr+"/v1/projects/"+project+"/messages:send", strings.NewReader(body))
 	must(b.t, err)
 	r.Header.Set("Content-Type", "application/json")
 	if authorization != "" {
@@ -275,14 +275,14 @@ func TestFCMTransports(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			defer test.transport.CloseIdleConnections()
-			r, err := http.NewRequest("POST", test.url+b.addr+"/v1/projects/diaphone-sim/messages:send",
+			r, err := http.NewRequest(http.MethodPost, test.url+b.addr+"/v1/projects/diaphone-sim/messages:send",
 				strings.NewReader(fmt.Sprintf(`{"message":{"token":%q}}`, token)))
 			must(t, err)
 			r.Header.Set("Authorization", "Bearer "+access)
 			res, err := (&http.Client{Transport: test.transport, Timeout: bound}).Do(r)
 			must(t, err)
 			text := readAll(t, res)
-			if res.StatusCode != 200 || res.ProtoMajor != test.major {
+			if res.StatusCode != http.StatusOK || res.ProtoMajor != test.major {
 				t.Errorf("%s %d %s", res.Proto, res.StatusCode, text)
 			}
 		})

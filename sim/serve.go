@@ -111,7 +111,7 @@ func (d *door) accept(ctx context.Context, l net.Listener) error {
 		c, err := l.Accept()
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // told to stop, which is why the listener is closed
 			}
 			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 				pause(ctx, acceptPause)
@@ -120,7 +120,7 @@ func (d *door) accept(ctx context.Context, l net.Listener) error {
 			return err
 		}
 		if d.greet(c) {
-			d.conns.Go(func() { d.open(c, env) })
+			d.conns.Go(func() { d.open(ctx, c, env) })
 		}
 	}
 }
@@ -164,7 +164,7 @@ func (d *door) stop() {
 	}
 }
 
-func (d *door) open(c net.Conn, env phone.Environment) {
+func (d *door) open(ctx context.Context, c net.Conn, env phone.Environment) {
 	first := make([]byte, 1)
 	_ = c.SetDeadline(time.Now().Add(helloTimeout))
 	if _, err := io.ReadFull(c, first); err != nil {
@@ -180,7 +180,7 @@ func (d *door) open(c net.Conn, env phone.Environment) {
 		return
 	}
 	tc := tls.Server(pc, d.sim.tls)
-	err := tc.Handshake()
+	err := tc.HandshakeContext(ctx)
 	d.decided(c)
 	if err != nil {
 		c.Close() //nolint:errcheck // the alert is out already

@@ -142,7 +142,7 @@ func (s *Server) serve() {
 	s.t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = server.Close()
-		<-served
+		_ = <-served // http.ErrServerClosed
 	})
 }
 

@@ -63,7 +63,7 @@ func TestMessagesRefused(t *testing.T) {
 		{"over the limit", hello(strings.Repeat(" ", rest.MaxMessageBody)), 413, "too_large", "", "65536", nil},
 		{"1 MB", hello(strings.Repeat(" ", 1<<20)), 413, "too_large", "", "65536", nil},
 		{"10 MB", hello(strings.Repeat(" ", 10<<20)), 413, "too_large", "", "65536", nil},
-		{"unknown field", `{` + to + `,"notificaton":{}}`, 422, "invalid", "/notificaton", `did you mean \"notification\"?`, nil},
+		{"unknown field", `{` + to + `,"notification_":{}}`, 422, "invalid", "/notification_", `did you mean \"notification\"?`, nil},
 		{"unknown field inside", hello(`,"apns":{"alert":"x"}`), 422, "invalid", "/notification/apns/alert", "headers, aps, data", nil},
 		{"field twice", hello(`,"title":"y"`), 400, "malformed", "/notification/title", "twice", nil},
 		{"wrong type", hello(`,"ttl":"60"`), 422, "invalid", "/notification/ttl", "a whole number", nil},

@@ -143,7 +143,7 @@ func (c *conn) linger() {
 // anything to tell: it broke the protocol.
 func (c *conn) fail(err error) bool {
 	var broken http2.ConnectionError
-	code := http2.ErrCodeProtocol
+	var code http2.ErrCode
 	switch {
 	case errors.As(err, &broken):
 		code = http2.ErrCode(broken)
