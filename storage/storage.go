@@ -81,8 +81,9 @@ type Outbox interface {
 	// Claim leases batches of the lane that are due, urgent ones first, then by
 	// due time, until they hold at least n deliveries or nothing is left. A lease
 	// that is not settled within its time returns to the queue by itself; leases
-	// of a process that died return at once. next is when the lane has work
-	// again that this call could not take (zero: none known).
+	// of a process that died return at once. next is when the same claim, asked
+	// again, would find work that it could not take now (zero: none known); the
+	// time of the claim itself means that there is more already.
 	Claim(ctx context.Context, c Claim) (batches []Batch, next time.Time, err error)
 	// Settle records results of claimed batches in one transaction: history,
 	// counts, retries, dead tokens. Deliveries of the batch that no result names

@@ -25,7 +25,9 @@ func (s *Store) Claim(ctx context.Context, c storage.Claim) (batches []storage.B
 	err = s.viewOnce(ctx, func(t *txn) error {
 		p := picker{t: t, leases: s.leases, claim: c}
 		p.pick(laneKey(c.Lane).raw(classUrgent))
-		p.pick(laneKey(c.Lane).raw(classBulk))
+		if !c.UrgentOnly {
+			p.pick(laneKey(c.Lane).raw(classBulk))
+		}
 		unlock()
 		next = p.next
 		batches, broken = t.fill(p.picked)

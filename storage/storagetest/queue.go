@@ -12,6 +12,7 @@ import (
 func queueTests() []test {
 	return []test{
 		{"urgent first, then by due time", claimOrder},
+		{"urgent only", urgentOnly},
 		{"as much as was asked", claimBound},
 		{"a lease runs out", leaseRunsOut},
 		{"leases do not outlive the process", leasesOfTheDead},
@@ -48,6 +49,29 @@ func claimOrder(e *env) {
 	equal(e, next, at(4), "next, before the leases end")
 	equal(e, len(e.claim(apnsLane(app), 9, 10)), 0, "batches of another lane")
 	equal(e, len(e.claim(fcmLane(other), 9, 10)), 0, "batches of another app's lane")
+}
+
+func urgentOnly(e *env) {
+	e.put(phone("d", on("news")))
+	bulk, urgent := e.message(1, toChannels("news")), e.message(2, toDevices("d"))
+	e.accept(bulk)
+	e.accept(urgent)
+	claim := storage.Claim{Lane: fcmLane(app), Now: at(1), N: 10, Lease: lease, UrgentOnly: true}
+	got, next, err := e.s.Claim(e.ctx, claim)
+	e.no(err, "claim")
+	equal(e, len(got), 0, "urgent batches before they are due")
+	equal(e, next, at(2), "next: bulk that is due does not count")
+	claim.Now = at(3)
+	got, next, err = e.s.Claim(e.ctx, claim)
+	e.no(err, "claim")
+	if ids := messageIDs(got); !slices.Equal(ids, []diaphone.MessageID{urgent.ID}) {
+		e.Fatalf("got %v, want the urgent one", ids)
+	}
+	equal(e, next.IsZero(), true, "next: nothing urgent is left")
+	claim.UrgentOnly = false
+	got, _, err = e.s.Claim(e.ctx, claim)
+	e.no(err, "claim")
+	equal(e, messageIDs(got)[0], bulk.ID, "the bulk one, asked for all")
 }
 
 func claimBound(e *env) {
