@@ -122,7 +122,11 @@ func (n *Notification) TTLSeconds() int {
 
 // Deadline is the time after which no attempt may begin.
 func (n *Notification) Deadline(accepted time.Time) time.Time {
-	return accepted.Add(max(time.Duration(n.TTLSeconds())*time.Second, nowOrNever))
+	ttl := time.Duration(n.TTLSeconds()) * time.Second
+	if ttl == 0 {
+		ttl = nowOrNever
+	}
+	return accepted.Add(ttl)
 }
 
 // EffectivePriority gives the priority in force: high unless the message says otherwise.

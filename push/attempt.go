@@ -14,7 +14,6 @@ type attempted struct {
 	result  storage.Result
 	outcome *diaphone.Outcome // nil: no attempt was made
 	step    step
-	booked  bool // the pacer has counted it
 }
 
 // ended is the result of a delivery that needed no attempt.
@@ -49,7 +48,7 @@ func (l *lane) attempt(ctx context.Context, h *held, item storage.Item) attempte
 	begun := time.Now()
 	o := l.provider.Send(ctx, d)
 	now := time.Now()
-	s := decide(o, trial{now: now, accepted: m.AcceptedAt, expires: m.Expires, tries: item.Tries})
+	s := decide(o, trial{now: now, expires: m.Expires, tries: item.Tries})
 	r := storage.Result{Index: item.Index, State: s.state, Reason: s.reason, RetryAt: s.retryAt, Tries: s.tries}
 	r.Attempt = &diaphone.Attempt{At: begun, Verdict: o.Verdict, Status: o.Status, Reason: o.Reason, ProviderID: o.ProviderID, Latency: now.Sub(begun)}
 	if s.forget {
@@ -87,29 +86,34 @@ func tokenOf(d *diaphone.Device, kind diaphone.TokenKind) *diaphone.Token {
 // collect takes an ended attempt into the lane's state: what it means for the
 // lane happens at once, what it means for the delivery waits to be settled.
 func (l *lane) collect(a attempted) {
-	l.results = append(l.results, a)
+	defer func() { l.results = append(l.results, a) }()
 	if a.outcome == nil {
-		if a.booked {
-			l.pacer.refund()
-		}
+		l.pacer.refund() // it was booked, and nothing was sent
 		return
 	}
 	now := time.Now()
 	l.engine.Metrics.attempted(l.id, *a.outcome, a.result.Attempt.Latency)
-	switch {
-	case a.step.pause:
-		l.stop(now, a.outcome)
-	case a.step.slow > 0:
-		l.pacer.hold(now.Add(a.step.slow))
-		l.engine.Logger.Warn("the provider asks us to slow down", "lane", l.id, "reason", a.outcome.Reason, "for", a.step.slow)
-	case a.outcome.Status != 0 && l.pause.end():
-		l.engine.Metrics.pausing(l.id, false)
-		l.engine.Logger.Info("the provider takes the credential again; the lane goes on", "lane", l.id)
+	switch a.outcome.Verdict {
+	case diaphone.Denied:
+		l.suspend(now, a.outcome)
+		if back := l.pause.until.Add(jitter(firstWindow, a.result.Tries)); a.result.Tries > 1 && a.result.RetryAt.Before(back) {
+			a.result.RetryAt = back // denied again: let another delivery be the next probe
+		}
+	case diaphone.Throttled:
+		if a.step.slow > 0 && l.pacer.hold(now.Add(a.step.slow)) {
+			l.engine.Logger.Warn("the provider asks us to slow down", "lane", l.id, "reason", a.outcome.Reason, "for", a.step.slow)
+		}
+	case diaphone.Accepted, diaphone.Refused, diaphone.Gone, diaphone.Suspect:
+		// It looked at the message, so it took the credential.
+		if l.pause.end(a.result.Attempt.At) {
+			l.engine.Metrics.pausing(l.id, false)
+			l.engine.Logger.Info("the provider takes the credential again; the lane goes on", "lane", l.id)
+		}
 	}
 }
 
-// stop pauses the lane: its credential is refused. No device is touched.
-func (l *lane) stop(now time.Time, o *diaphone.Outcome) {
+// suspend pauses the lane: its credential is refused. No device is touched.
+func (l *lane) suspend(now time.Time, o *diaphone.Outcome) {
 	if !l.pause.begin(now) {
 		return
 	}

@@ -32,7 +32,9 @@ type lane struct {
 	settling bool        // a settlement is under way
 	settleAt time.Time   // not before, after one that failed
 	claimAt  time.Time   // when to ask the store again although nobody knocked
-	full     bool        // the last claim came back full: the store may hold more
+	more     bool        // the store may hold work that is due and was not taken
+	adrift   bool        // leases may have run out: claim nothing before all in flight is recorded
+	turned   time.Time   // when run last looked at the clock
 }
 
 func newLane(e *Engine, id diaphone.Lane, c diaphone.Credential) *lane {
@@ -50,19 +52,20 @@ func newLane(e *Engine, id diaphone.Lane, c diaphone.Credential) *lane {
 		pacer:   newPacer(c.Rate),
 	}
 	if l.provider == nil {
-		l.pause.forGood()
+		e.Metrics.pausing(id, true)
 	}
 	return l
 }
 
 // run claims, launches and settles until ctx ends, then finishes what is under
-// way. attempts is the context of attempts: it outlives ctx.
+// way. attempts is the context of attempts: it outlives ctx, and its end means
+// hurry.
 func (l *lane) run(ctx, attempts context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	stop := ctx.Done()
-	for {
-		now := time.Now()
+	for l.turned = time.Now(); ; {
+		now := l.clock()
 		wait := tick
 		if stop != nil {
 			l.refill(ctx, now)
@@ -71,7 +74,7 @@ func (l *lane) run(ctx, attempts context.Context) {
 		wait = min(wait, l.settle(attempts, now))
 		l.engine.Metrics.flying(l.id, l.flying)
 		if stop == nil && l.flying == 0 {
-			l.release(attempts)
+			l.release(now)
 			return
 		}
 		timer.Reset(wait)
@@ -85,32 +88,52 @@ func (l *lane) run(ctx, attempts context.Context) {
 		case s := <-l.settled:
 			l.finish(s)
 			if s.err != nil && attempts.Err() != nil {
-				return // in a hurry, and the store does not answer: what is not recorded is made again
+				l.abandon()
+				return
 			}
 		case <-timer.C:
 		}
 	}
 }
 
+// clock looks at the time. A process that was frozen for long (a suspended
+// machine, a debugger) finds its leases gone: claiming at once would give it its
+// own batches a second time.
+func (l *lane) clock() time.Time {
+	now := time.Now()
+	if now.Sub(l.turned) > lease/2 {
+		l.adrift = true
+	}
+	l.turned = now
+	return now
+}
+
 // refill claims batches while the lane has an appetite. When it holds enough
 // for now it still asks for urgent ones, so that none waits behind a broadcast.
 func (l *lane) refill(ctx context.Context, now time.Time) {
+	if l.adrift {
+		l.claimAt = now.Add(tick)
+		if l.flying > 0 {
+			return
+		}
+		l.adrift, l.claimAt = false, now
+	}
 	hungry := l.work.len() <= l.appetite/2
-	if now.Before(l.claimAt) && (!hungry || !l.full) {
+	if now.Before(l.claimAt) && (!hungry || !l.more) {
 		return
 	}
 	c := storage.Claim{Lane: l.id, Now: now, N: l.appetite - l.work.len(), Lease: lease}
 	if !hungry {
 		c.N, c.UrgentOnly = l.appetite-l.work.urgentItems, true
 	}
-	l.claimAt = now.Add(tick)
+	l.claimAt, l.more = now.Add(tick), true
 	if c.N <= 0 {
 		return
 	}
 	batches, next, err := l.engine.Outbox.Claim(ctx, c)
 	if err != nil {
 		l.engine.troubled(ctx, "claim deliveries", err)
-		l.claimAt = now.Add(time.Second)
+		l.claimAt, l.more = now.Add(time.Second), false
 		return
 	}
 	got := 0
@@ -118,8 +141,8 @@ func (l *lane) refill(ctx context.Context, now time.Time) {
 		got += len(batches[i].Items)
 		l.work.add(&batches[i], now.Add(lease))
 	}
-	l.full = got >= c.N || c.UrgentOnly && l.full
-	if !next.IsZero() && next.Before(l.claimAt) {
+	l.more = c.UrgentOnly || got >= c.N
+	if !next.IsZero() && next.Before(l.claimAt) && !l.more {
 		l.claimAt = next
 	}
 }
@@ -127,52 +150,61 @@ func (l *lane) refill(ctx context.Context, now time.Time) {
 // launch starts attempts while slots, pause and rate allow, and says how long
 // to wait before looking again.
 func (l *lane) launch(attempts context.Context, now time.Time) (wait time.Duration) {
+	for _, a := range l.work.expired(now) {
+		l.flying++
+		l.results = append(l.results, a)
+	}
 	for l.flying < l.slots {
 		h, item, ok := l.work.peek(now)
 		if !ok {
 			break
 		}
-		if !h.batch.Message.Expires.After(now) {
-			l.take()
-			l.collect(attempted{held: h, result: ended(item, diaphone.Expired, "expired")})
-			continue
-		}
-		wait := l.pause.wait(now, l.flying)
-		if wait == 0 {
-			wait = l.pacer.take(now)
-		}
-		if wait > 0 {
+		if wait := l.held(now); wait > 0 {
 			return min(wait, l.claimAt.Sub(now))
 		}
-		l.take()
-		go func() {
-			a := l.attempt(attempts, h, item)
-			a.booked = true
-			l.ended <- a
-		}()
+		l.work.pop()
+		l.flying++
+		go func() { l.ended <- l.attempt(attempts, h, item) }()
 	}
-	if l.full && l.flying < l.slots {
-		return 0 // ran dry although the store holds more
+	if l.more && !l.adrift && l.flying < l.slots {
+		return 0 // ran dry although the store may hold more
 	}
 	return l.claimAt.Sub(now)
 }
 
-func (l *lane) take() {
-	l.work.pop()
-	l.flying++
+// held says how long the next attempt has to wait, and books it when that is
+// not at all.
+func (l *lane) held(now time.Time) time.Duration {
+	if l.provider == nil {
+		return tick // until the credential is declared again, or the deliveries expire
+	}
+	if wait := l.pause.wait(now, l.flying); wait > 0 {
+		return min(wait, tick)
+	}
+	return l.pacer.take(now)
 }
 
 // release gives back what was claimed and not launched, so that another process
 // need not wait for the lease.
-func (l *lane) release(ctx context.Context) {
+func (l *lane) release(now time.Time) {
 	var back []storage.Settlement
 	for _, h := range l.work.drain() {
-		back = append(back, storage.Settlement{Batch: h.batch, Release: true})
+		if h.until.After(now) {
+			back = append(back, storage.Settlement{Batch: h.batch, Release: true})
+		}
 	}
 	if len(back) == 0 {
 		return
 	}
-	if _, err := l.engine.Outbox.Settle(ctx, back, time.Now()); err != nil {
+	if _, err := l.engine.Outbox.Settle(context.Background(), back, now); err != nil {
 		l.engine.Logger.Warn("could not give claimed deliveries back; they return when their lease ends", "lane", l.id, "error", err)
+	}
+}
+
+// abandon waits for the attempts that were cut short. The store does not record
+// outcomes any more, so they are made again after the next start.
+func (l *lane) abandon() {
+	for l.flying > len(l.results) {
+		l.collect(<-l.ended)
 	}
 }

@@ -12,6 +12,9 @@ type pacer struct {
 	held     time.Time     // no attempt before it
 }
 
+// bunch is how far attempts may come early: timers are coarse.
+const bunch = 5 * time.Millisecond
+
 // newPacer allows rate attempts a second. They leave a little slower than
 // that: on the way to the provider they bunch, and the provider counts arrivals.
 func newPacer(rate float64) pacer {
@@ -19,7 +22,7 @@ func newPacer(rate float64) pacer {
 		return pacer{}
 	}
 	interval := time.Duration(float64(time.Second) / rate)
-	return pacer{interval: interval + interval/50, slack: interval + 5*time.Millisecond}
+	return pacer{interval: interval + interval/50, slack: min(interval, bunch)}
 }
 
 // take books one attempt now, or says how long to wait for it.
@@ -43,9 +46,12 @@ func (p *pacer) take(now time.Time) (wait time.Duration) {
 // refund gives back an attempt that was booked and not made.
 func (p *pacer) refund() { p.due = p.due.Add(-p.interval) }
 
-// hold lets nothing through before the time.
-func (p *pacer) hold(until time.Time) {
+// hold lets nothing through before the time. news is false when an earlier hold
+// says about as much.
+func (p *pacer) hold(until time.Time) (news bool) {
+	news = until.Sub(p.held) > time.Second
 	if until.After(p.held) {
 		p.held = until
 	}
+	return news
 }

@@ -41,15 +41,13 @@ func (p *pause) begin(now time.Time) (fresh bool) {
 	return true
 }
 
-// end is called when the provider takes the credential; was tells whether there
-// was a pause.
-func (p *pause) end() (was bool) {
-	was = p.on
+// end is called when the provider has taken the credential in an attempt begun
+// at the given time; was tells whether that ended a pause. The answers of
+// attempts that were under way when the pause began say nothing.
+func (p *pause) end(begun time.Time) (was bool) {
+	if !p.on || begun.Before(p.until) {
+		return false
+	}
 	*p = pause{}
-	return was
-}
-
-// forGood pauses a lane that has no credential at all.
-func (p *pause) forGood() {
-	p.on, p.until = true, time.Now().AddDate(100, 0, 0)
+	return true
 }

@@ -13,17 +13,16 @@ import (
 const (
 	firstWindow = time.Second
 	maxWindow   = 15 * time.Minute // Apple: retry 5xx after 15 minutes, sooner with back-off
-	retryFor    = 24 * time.Hour   // then a delivery fails, whatever its TTL
+	maxTries    = 200              // then a delivery fails, whatever its TTL: about a day of them
 	throttled   = 10 * time.Second // first window where the provider says "too much" without a time
 	maxAdvice   = time.Hour        // a longer Retry-After is taken as this
 )
 
 // trial is what the policy knows of a delivery when an attempt has ended.
 type trial struct {
-	now      time.Time
-	accepted time.Time // when the message was
-	expires  time.Time
-	tries    int // attempts that counted, before this one
+	now     time.Time
+	expires time.Time
+	tries   int // before this one
 }
 
 // step is what happens next.
@@ -40,35 +39,40 @@ type step struct {
 // decide is the whole retry policy: one switch over the verdict. It is pure but
 // for the jitter.
 func decide(o diaphone.Outcome, t trial) step {
+	s := step{state: diaphone.Failed, reason: o.Reason, tries: t.tries + 1}
 	advice := min(o.RetryAfter, maxAdvice)
 	switch o.Verdict {
 	case diaphone.Accepted:
-		return step{state: diaphone.Delivered, tries: t.tries + 1}
+		s.state, s.reason = diaphone.Delivered, ""
+		return s
 	case diaphone.Refused, diaphone.Suspect:
 		// A suspect token is not ours to delete: a wrong topic or environment in
 		// our own set-up would wipe a fleet.
-		return step{state: diaphone.Failed, reason: o.Reason, tries: t.tries + 1}
+		return s
 	case diaphone.Gone:
-		return step{state: diaphone.Failed, reason: o.Reason, tries: t.tries + 1, forget: true}
+		s.forget = true
+		return s
 	case diaphone.Denied:
-		// The message did nothing wrong: the attempt does not count, and it waits
-		// for as long as its lane does.
-		return t.again(step{reason: o.Reason, tries: t.tries, pause: true}, 0)
+		// The message did nothing wrong, so it never exhausts its tries; it waits as
+		// long as its lane does. Should it be the only one that is denied, it comes
+		// back ever more rarely and the others get by.
+		s.pause = true
+		return t.again(s, jitter(firstWindow, t.tries))
 	case diaphone.Throttled:
 		wait := max(advice, jitter(throttled, t.tries))
-		s := step{reason: o.Reason, tries: t.tries + 1}
 		if o.Lane {
-			s.tries, s.slow = t.tries, wait
+			s.slow = wait
 		}
 		return t.again(s, wait)
 	case diaphone.Retry:
-		return t.again(step{reason: o.Reason, tries: t.tries + 1}, max(advice, jitter(firstWindow, t.tries)))
+		return t.again(s, max(advice, jitter(firstWindow, t.tries)))
 	}
 	// Unknown, or a verdict from a future provider: once more, then enough.
 	if t.tries > 0 {
-		return step{state: diaphone.Failed, reason: "unknown_answer", tries: t.tries + 1}
+		s.reason = "unknown_answer"
+		return s
 	}
-	return t.again(step{reason: o.Reason, tries: t.tries + 1}, max(advice, jitter(firstWindow, t.tries)))
+	return t.again(s, max(advice, jitter(firstWindow, t.tries)))
 }
 
 // again schedules another attempt, or ends the delivery when there would be no
@@ -78,7 +82,7 @@ func (t trial) again(s step, wait time.Duration) step {
 	switch {
 	case s.retryAt.After(t.expires):
 		s.state, s.reason = diaphone.Expired, "expired"
-	case s.retryAt.After(t.accepted.Add(retryFor)):
+	case s.tries >= maxTries && !s.pause:
 		s.state, s.reason = diaphone.Failed, "retries_exhausted"
 	}
 	return s

@@ -9,12 +9,13 @@ import (
 
 func TestDecide(t *testing.T) {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	fresh := trial{now: now, accepted: now, expires: now.Add(time.Hour)}
+	fresh := trial{now: now, expires: now.Add(time.Hour)}
 	second := fresh
 	second.tries = 1
 	ending := fresh
 	ending.expires = now.Add(time.Second)
-	old := trial{now: now, accepted: now.Add(-retryFor), expires: now.Add(time.Hour)}
+	old := fresh
+	old.tries = maxTries - 1
 	for _, c := range []struct {
 		name    string
 		outcome diaphone.Outcome
@@ -27,15 +28,16 @@ func TestDecide(t *testing.T) {
 		{"refused", diaphone.Outcome{Verdict: diaphone.Refused, Reason: "BadTopic"}, fresh, step{state: diaphone.Failed, reason: "BadTopic", tries: 1}, 0, 0},
 		{"suspect deletes nothing", diaphone.Outcome{Verdict: diaphone.Suspect, Reason: "BadDeviceToken"}, fresh, step{state: diaphone.Failed, reason: "BadDeviceToken", tries: 1}, 0, 0},
 		{"gone forgets", diaphone.Outcome{Verdict: diaphone.Gone, Reason: "Unregistered"}, fresh, step{state: diaphone.Failed, reason: "Unregistered", tries: 1, forget: true}, 0, 0},
-		{"denied pauses and does not count", diaphone.Outcome{Verdict: diaphone.Denied, Reason: "InvalidProviderToken"}, fresh, step{state: diaphone.Pending, reason: "InvalidProviderToken", pause: true}, 0, 0},
+		{"denied pauses", diaphone.Outcome{Verdict: diaphone.Denied, Reason: "InvalidProviderToken"}, fresh, step{state: diaphone.Pending, reason: "InvalidProviderToken", tries: 1, pause: true}, 0, time.Second},
+		{"denied never exhausts its tries", diaphone.Outcome{Verdict: diaphone.Denied}, old, step{state: diaphone.Pending, tries: maxTries, pause: true}, 0, maxWindow},
 		{"retry", diaphone.Outcome{Verdict: diaphone.Retry}, fresh, step{state: diaphone.Pending, tries: 1}, 0, time.Second},
 		{"retry doubles", diaphone.Outcome{Verdict: diaphone.Retry}, second, step{state: diaphone.Pending, tries: 2}, 0, 2 * time.Second},
 		{"retry after", diaphone.Outcome{Verdict: diaphone.Retry, RetryAfter: 7 * time.Second}, fresh, step{state: diaphone.Pending, tries: 1}, 7 * time.Second, 7 * time.Second},
 		{"absurd retry after", diaphone.Outcome{Verdict: diaphone.Retry, RetryAfter: 1e6 * time.Hour}, fresh, step{state: diaphone.Pending, tries: 1}, maxAdvice, maxAdvice},
 		{"retry past the TTL", diaphone.Outcome{Verdict: diaphone.Retry, RetryAfter: 2 * time.Second}, ending, step{state: diaphone.Expired, reason: "expired", tries: 1}, 2 * time.Second, 2 * time.Second},
-		{"retry for too long", diaphone.Outcome{Verdict: diaphone.Retry, RetryAfter: time.Second}, old, step{state: diaphone.Failed, reason: "retries_exhausted", tries: 1}, time.Second, time.Second},
-		{"throttled device counts", diaphone.Outcome{Verdict: diaphone.Throttled}, fresh, step{state: diaphone.Pending, tries: 1}, 0, throttled},
-		{"throttled lane slows and does not count", diaphone.Outcome{Verdict: diaphone.Throttled, Lane: true, RetryAfter: time.Minute}, fresh, step{state: diaphone.Pending, slow: time.Minute}, time.Minute, time.Minute},
+		{"one retry too many", diaphone.Outcome{Verdict: diaphone.Retry}, old, step{state: diaphone.Failed, reason: "retries_exhausted", tries: maxTries}, 0, maxWindow},
+		{"throttled device", diaphone.Outcome{Verdict: diaphone.Throttled}, fresh, step{state: diaphone.Pending, tries: 1}, 0, throttled},
+		{"throttled lane slows", diaphone.Outcome{Verdict: diaphone.Throttled, Lane: true, RetryAfter: time.Minute}, fresh, step{state: diaphone.Pending, tries: 1, slow: time.Minute}, time.Minute, time.Minute},
 		{"unknown once more", diaphone.Outcome{Verdict: diaphone.Unknown}, fresh, step{state: diaphone.Pending, tries: 1}, 0, time.Second},
 		{"unknown twice", diaphone.Outcome{Verdict: diaphone.Unknown}, second, step{state: diaphone.Failed, reason: "unknown_answer", tries: 2}, 0, 0},
 		{"a verdict nobody knows", diaphone.Outcome{Verdict: "surprised"}, second, step{state: diaphone.Failed, reason: "unknown_answer", tries: 2}, 0, 0},
@@ -91,7 +93,7 @@ func TestPacerNeverExceedsItsRate(t *testing.T) {
 			}
 			most = max(most, j-i+1)
 		}
-		if limit := rate + max(2, rate/100); float64(most) > limit {
+		if limit := rate + max(0.5, rate/100); float64(most) > limit {
 			t.Errorf("rate %v: %d in one second", rate, most)
 		}
 		if got, want := float64(len(taken)), 4*rate*0.96; got < want {
@@ -144,8 +146,11 @@ func TestPauseGrowsAndProbes(t *testing.T) {
 		if p.wait(now, 1) == 0 {
 			t.Error("a second attempt beside the probe")
 		}
+		if p.end(now.Add(-time.Millisecond)) {
+			t.Error("an attempt from before the probe ends the pause")
+		}
 	}
-	if !p.end() || p.end() || p.wait(now, 9) != 0 {
+	if !p.end(now) || p.end(now) || p.wait(now, 9) != 0 {
 		t.Error("a success ends the pause, once")
 	}
 }

@@ -27,29 +27,35 @@ func (l *lane) settle(ctx context.Context, now time.Time) (wait time.Duration) {
 	if wait := l.settleAt.Sub(now); wait > 0 && ctx.Err() == nil {
 		return wait
 	}
-	results := l.results
-	l.results, l.settling = nil, true
+	settlements, results, rest := byBatch(l.results)
+	l.results, l.settling = rest, true
 	go func() {
-		answer, err := l.engine.Outbox.Settle(context.WithoutCancel(ctx), byBatch(results), now)
+		answer, err := l.engine.Outbox.Settle(context.WithoutCancel(ctx), settlements, now)
 		l.settled <- settlement{results: results, answer: answer, err: err, at: now}
 	}()
 	return tick
 }
 
-// byBatch groups results as Settle wants them.
-func byBatch(results []attempted) []storage.Settlement {
-	var all []storage.Settlement
-	place := make(map[*held]int)
-	for _, a := range results {
-		i, known := place[a.held]
+// byBatch groups results as Settle wants them. A batch that was lost and claimed
+// again may be there twice, under two fences; the second waits for its turn.
+func byBatch(all []attempted) (settlements []storage.Settlement, now, later []attempted) {
+	place := make(map[string]int)
+	for _, a := range all {
+		b := a.held.batch
+		i, known := place[b.Key]
 		if !known {
-			i = len(all)
-			place[a.held] = i
-			all = append(all, storage.Settlement{Batch: a.held.batch})
+			i = len(settlements)
+			place[b.Key] = i
+			settlements = append(settlements, storage.Settlement{Batch: b})
 		}
-		all[i].Results = append(all[i].Results, a.result)
+		if settlements[i].Batch != b {
+			later = append(later, a)
+			continue
+		}
+		settlements[i].Results = append(settlements[i].Results, a.result)
+		now = append(now, a)
 	}
-	return all
+	return settlements, now, later
 }
 
 // finish takes in the answer of a settlement. Only now are the slots free: an
@@ -59,14 +65,16 @@ func (l *lane) finish(s settlement) {
 	if s.err != nil {
 		l.engine.Logger.Error("could not record outcomes; trying again", "lane", l.id, "deliveries", len(s.results), "error", s.err)
 		l.results = append(s.results, l.results...)
-		l.settleAt = s.at.Add(time.Second)
+		l.settleAt, l.adrift = time.Now().Add(time.Second), true
 		return
 	}
 	l.flying -= len(s.results)
 	lost := make(map[string]bool)
 	for _, key := range s.answer.Fenced {
 		lost[key] = true
-		l.engine.Logger.Warn("a lease was lost before its outcomes were recorded; those deliveries are made again", "lane", l.id)
+	}
+	if len(lost) > 0 {
+		l.engine.Logger.Warn("leases were lost before their outcomes were recorded; those deliveries are made again", "lane", l.id, "batches", len(lost))
 	}
 	for _, a := range s.results {
 		if lost[a.held.batch.Key] {

@@ -3,6 +3,7 @@ package push
 import (
 	"time"
 
+	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
@@ -19,12 +20,16 @@ type worklist struct {
 	urgent, bulk []*held
 	urgentItems  int
 	bulkItems    int
+	soonest      time.Time // no delivery expires before it
 }
 
 func (w *worklist) len() int { return w.urgentItems + w.bulkItems }
 
 func (w *worklist) add(b *storage.Batch, until time.Time) {
 	h := &held{batch: b, until: until}
+	if b.Message.Expires.Before(w.soonest) {
+		w.soonest = b.Message.Expires
+	}
 	if b.Urgent {
 		w.urgent, w.urgentItems = append(w.urgent, h), w.urgentItems+len(b.Items)
 		return
@@ -61,6 +66,39 @@ func (w *worklist) head() (queue *[]*held, items *int) {
 		return &w.urgent, &w.urgentItems
 	}
 	return &w.bulk, &w.bulkItems
+}
+
+// expired takes the deliveries that may not be sent any more out of the list,
+// wherever they stand in it.
+func (w *worklist) expired(now time.Time) (found []attempted) {
+	if now.Before(w.soonest) {
+		return nil
+	}
+	w.soonest = now.Add(tick)
+	for _, queue := range [][]*held{w.urgent, w.bulk} {
+		for _, h := range queue {
+			found = append(found, w.expire(h, now)...)
+		}
+	}
+	return found
+}
+
+func (w *worklist) expire(h *held, now time.Time) (found []attempted) {
+	if expires := h.batch.Message.Expires; expires.After(now) || !h.until.After(now) {
+		if expires.Before(w.soonest) {
+			w.soonest = expires
+		}
+		return nil
+	}
+	items := &w.bulkItems
+	if h.batch.Urgent {
+		items = &w.urgentItems
+	}
+	for ; h.next < len(h.batch.Items); h.next++ {
+		*items--
+		found = append(found, attempted{held: h, result: ended(h.batch.Items[h.next], diaphone.Expired, "expired")})
+	}
+	return found
 }
 
 // drain empties the list and gives what was in it.
