@@ -1,6 +1,7 @@
 # `make help` lists the targets. Two are all that a newcomer needs: dev and test.
 
 GO      ?= go
+SUDO    ?= $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -22,7 +23,8 @@ test: deps lint ## run all tests, installing what they need first
 	$(GO) test -race -timeout 10m ./...
 
 .PHONY: deps
-deps: test/sdk/node_modules/.package-lock.json ## install the npm packages that the tests drive
+deps: test/sdk/node_modules/.package-lock.json ## install what the tests need: a C compiler for the race detector, npm packages
+	@command -v cc >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
 
 test/sdk/node_modules/.package-lock.json: test/sdk/package-lock.json
 	npm ci --prefix test/sdk --no-audit --no-fund --ignore-scripts

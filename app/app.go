@@ -103,7 +103,7 @@ func (a *App) wire() error {
 	a.hub = hub.New(hub.Config{})
 	a.push = push.New(push.Config{
 		Apps: apps.All(), Devices: a.store, Outbox: a.store, Providers: a.tenants.Providers,
-		Live: a.hub.Live, Logger: a.log, Metrics: push.NewMetrics(registry),
+		Live: a.hub.Live, Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,
 	})
 	a.gateway = gateway.New(gateway.Config{
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Providers: a.tenants.Providers,

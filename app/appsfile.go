@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -97,13 +98,12 @@ func LoadApps(path string) (*Tenants, error) {
 	}
 	r := &appsReader{path: path, dir: filepath.Dir(path), tenants: &Tenants{
 		Providers: make(map[diaphone.Lane]providers.Provider)}}
-	var f appsFile
-	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&f); err != nil {
-		// Without its source lines: they may hold a secret.
-		return nil, fmt.Errorf("%s:%s", path, strings.TrimPrefix(yaml.FormatError(err, false, false), "["))
+	f, err := decodeApps(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s%w", path, err)
 	}
 	if r.tree, err = parser.ParseBytes(text, 0); err != nil {
-		return nil, fmt.Errorf("%s:%s", path, yaml.FormatError(err, false, false))
+		return nil, fmt.Errorf("%s%w", path, yamlFault(err))
 	}
 	if len(f.Apps) == 0 {
 		r.faultf("$.apps", "the file declares no app")
@@ -118,6 +118,43 @@ func LoadApps(path string) (*Tenants, error) {
 		return nil, errors.Join(append(r.faults, r.tenants.Close())...)
 	}
 	return r.tenants, nil
+}
+
+// decodeApps reads the one document of an apps file. Its errors begin with the
+// position.
+func decodeApps(text []byte) (f appsFile, err error) {
+	d := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
+	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
+		return f, yamlFault(err)
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return f, errors.New(": only one YAML document is read; there is a second one behind ---")
+	}
+	return f, nil
+}
+
+var (
+	yamlPosition = regexp.MustCompile(`\A\[(\d+:\d+)\] `)
+	yamlQuoted   = regexp.MustCompile(`"[^"]*"|'[^']*'|\x60[^\x60]*\x60`)
+	fieldName    = regexp.MustCompile(`\A"[a-z_]{1,40}"\z`)
+)
+
+// yamlFault gives the position and the kind of a fault without the text that is
+// at fault: a value in the wrong place may be a secret. Only what looks like a
+// field's name is repeated.
+func yamlFault(err error) error {
+	text, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
+	at := ""
+	if m := yamlPosition.FindStringSubmatch(text); m != nil {
+		at, text = ":"+m[1], text[len(m[0]):]
+	}
+	text = yamlQuoted.ReplaceAllStringFunc(text, func(q string) string {
+		if strings.HasPrefix(text, "unknown field") && fieldName.MatchString(q) {
+			return q
+		}
+		return "[…]"
+	})
+	return fmt.Errorf("%s: %s; a value that begins with * & | > ! %% @ needs quotes", at, text)
 }
 
 // appsReader turns entries into words, collecting faults with their lines.

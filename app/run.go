@@ -12,6 +12,7 @@ import (
 var (
 	errHurry   = errors.New("told to hurry")
 	errOverdue = errors.New("the time to stop is over")
+	errStore   = errors.New("the store has failed")
 )
 
 // Run serves until ctx ends or a part fails, then stops: no new connections,
@@ -46,6 +47,7 @@ func (a *App) Run(ctx context.Context) error {
 	part("store", func() error {
 		select {
 		case <-a.store.Failed():
+			a.hurry(errStore)
 			return errors.New("a write failed; ending, so that nothing is accepted that would be lost: check the disk, then start again")
 		case <-pushing.Done():
 			return nil
@@ -54,6 +56,12 @@ func (a *App) Run(ctx context.Context) error {
 	a.log.Info("ready", "address", a.Address(), "apps", len(a.tenants.Apps))
 
 	<-ctx.Done()
+	overdue := time.AfterFunc(a.config.StopWithin, func() { a.hurry(errOverdue) })
+	defer overdue.Stop()
+	defer context.AfterFunc(a.hurried, func() {
+		a.log.Warn("hurrying", "why", context.Cause(a.hurried))
+		a.push.Hurry()
+	})()
 	a.stop(stopPush, stopHub)
 	parts.Wait()
 	err := a.close()
@@ -71,22 +79,14 @@ func (a *App) Hurry() { a.hurry(errHurry) }
 // stop goes through the steps of a stop, each named in the log.
 func (a *App) stop(stopPush, stopHub context.CancelFunc) {
 	close(a.draining)
-	overdue := time.AfterFunc(a.config.StopWithin, func() { a.hurry(errOverdue) })
-	defer overdue.Stop()
-	hurried := a.hurried
-	defer context.AfterFunc(hurried, func() {
-		a.log.Warn("hurrying", "why", context.Cause(hurried))
-		a.push.Hurry()
-	})()
-
 	a.log.Info("stopping: no new connections; sockets go", "over", a.config.DrainFor)
 	var http sync.WaitGroup
 	http.Go(func() {
-		if err := a.server.Shutdown(hurried); err != nil {
+		if err := a.server.Shutdown(a.hurried); err != nil {
 			_ = a.server.Close() // requests that did not end in time are cut; the publisher repeats them
 		}
 	})
-	a.hub.Drain(hurried, a.config.DrainFor)
+	a.hub.Drain(a.hurried, a.config.DrainFor)
 	http.Wait()
 	a.log.Info("stopping: no new attempts; finishing those under way")
 	stopPush()

@@ -133,7 +133,7 @@ func (g *Gateway) fits(app *diaphone.App, m *diaphone.Message) error {
 		}
 		refusal.Detail = e.Detail
 	}
-	if len(refusal.Fields) == 0 {
+	if refusal.Code == "" {
 		return nil
 	}
 	if len(refusal.Fields) > 1 {

@@ -48,6 +48,9 @@ type frame struct {
 	UserID  string          `json:"user_id,omitempty"`
 }
 
+// firstWait is how long to wait before connecting again; it doubles.
+const firstWait = time.Second
+
 // errRefused is an answer that another try would not change.
 var errRefused = errors.New("refused")
 
@@ -57,12 +60,16 @@ func (l *listenCmd) Run(c *console) error {
 	ctx := c.ctx
 	if l.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = withTimeout(ctx, l.Timeout)
+		ctx, cancel = context.WithTimeout(ctx, l.Timeout)
 		defer cancel()
 	}
-	left, wait := l.Count, time.Second
+	left, wait := l.Count, firstWait
 	for connected := false; ; {
+		begun := time.Now()
 		err := l.session(ctx, c, &left, &connected)
+		if time.Since(begun) > time.Minute {
+			wait = firstWait // it was a good connection
+		}
 		switch {
 		case err == nil, l.Timeout > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded):
 			return nil
@@ -150,7 +157,7 @@ func (l *listenCmd) handle(c *console, conn io.Writer, f *frame, left *int) (don
 		return false, nil
 	case "pusher:ping":
 		return false, write(conn, frame{Event: "pusher:pong", Data: []byte("{}")})
-	case "pusher:pong", "pusher:cache_miss":
+	case "pusher:pong", "pusher:cache_miss", "pusher:subscription_error": // an error is told by pusher:error, too
 		return false, nil
 	case "pusher_internal:subscription_succeeded":
 		c.note("listening on %s", printable(f.Channel))
@@ -179,11 +186,13 @@ func refusal(data json.RawMessage) error {
 	if err := json.Unmarshal(unquote(data), &e); err != nil {
 		return fmt.Errorf("%w: %s", errRefused, data)
 	}
-	exit := exitFailure
-	if e.Code >= 4000 && e.Code < 4100 {
-		exit = exitAuth
+	switch {
+	case e.Code >= 4000 && e.Code < 4100:
+		return failf(exitAuth, "%w: %s (code %d)", errRefused, e.Message, e.Code)
+	case e.Code >= 4100 && e.Code < 4300: // come back
+		return fmt.Errorf("%s (code %d)", e.Message, e.Code)
 	}
-	return failf(exit, "%w: %s (code %d)", errRefused, e.Message, e.Code)
+	return failf(exitAuth, "%w: %s", errRefused, e.Message)
 }
 
 func (l *listenCmd) subscribe(conn io.Writer, socket, channel string) error {

@@ -28,7 +28,7 @@ func (c *console) table(heading string, rows [][]string) error {
 	fmt.Fprintln(w, strings.ReplaceAll(heading, " ", "\t"))
 	for _, row := range rows {
 		for i := range row {
-			row[i] = printable(row[i])
+			row[i] = oneLine.Replace(printable(row[i]))
 			if row[i] == "" {
 				row[i] = "-"
 			}
@@ -53,6 +53,9 @@ func printable(s string) string {
 		return unicode.ReplacementChar
 	}, s)
 }
+
+// oneLine keeps a text from forging rows and columns.
+var oneLine = strings.NewReplacer("\n", " ", "\t", " ")
 
 func clock(t time.Time) string {
 	if t.IsZero() {

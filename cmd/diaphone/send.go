@@ -108,7 +108,7 @@ type sent struct {
 }
 
 func (s *sendCmd) follow(c *console, api *client.Client, id diaphone.MessageID) error {
-	ctx, cancel := withTimeout(c.ctx, s.Timeout)
+	ctx, cancel := context.WithTimeout(c.ctx, s.Timeout)
 	defer cancel()
 	m, waitErr := api.Wait(ctx, id)
 	if waitErr != nil && !errors.Is(waitErr, context.DeadlineExceeded) {

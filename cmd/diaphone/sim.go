@@ -13,7 +13,7 @@ type simCmd struct {
 
 type simRunCmd struct {
 	Dir  string `help:"Folder for the credentials and the apps file that fit; created when missing." default:"sim" placeholder:"DIR"`
-	Port int    `help:"Take this port and the next." default:"6002"`
+	Port int    `help:"Take this port and the next." default:"6002" env:"DIAPHONE_SIM_PORT"`
 	Host string `help:"Loopback address to listen on." default:"127.0.0.1"`
 }
 

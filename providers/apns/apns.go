@@ -135,7 +135,11 @@ func (p *Provider) Send(ctx context.Context, d *diaphone.Delivery) diaphone.Outc
 	if a.answer.Status == 0 {
 		return unanswer(err, token, a.bearer.jwt)
 	}
-	return judge(a)
+	o := judge(a)
+	if o.Reason == apns2.ReasonTopicDisallowed && r.foreign {
+		o.Verdict = diaphone.Refused // the publisher's topic, not our credential
+	}
+	return o
 }
 
 func (p *Provider) rendering(m *diaphone.Message) (*rendering, error) {

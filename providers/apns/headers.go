@@ -51,6 +51,7 @@ var pushTypes = map[string]pushType{
 type headers struct {
 	pushType   string
 	topic      string
+	foreign    bool // the topic is the publisher's own
 	priority   int
 	expiration string // epoch seconds; "0": now or never; "": APNs' own policy
 	collapseID string
@@ -100,6 +101,7 @@ func headersOf(m *diaphone.Message, bundle string) (headers, error) {
 		return headers{}, invalidHeader(headerPriority, "a %s push has priority 5 or 1; 10 is an error at Apple", h.pushType)
 	}
 	h.topic = pick(override, headerTopic, bundle+kind.suffix)
+	_, h.foreign = override[headerTopic]
 	h.expiration = pick(override, headerExpiration, h.expiration)
 	h.collapseID = pick(override, headerCollapseID, h.collapseID)
 	h.limit = kind.limit

@@ -45,6 +45,8 @@ type rule struct {
 const (
 	afterTrouble = 10 * time.Second
 	afterQuota   = time.Minute
+
+	thirdPartyPause = time.Minute // ours: somebody has to mend the project's settings
 )
 
 // rules are Google's "ErrorCode" page and google.rpc's codes around it. A word
@@ -60,7 +62,9 @@ var rules = map[word]rule{
 	{status: 403, code: "SENDER_ID_MISMATCH", fcm: true}:     {verdict: diaphone.Suspect},
 
 	// The credential, ours or the one for APNs in the Firebase project.
-	{status: 401, code: "THIRD_PARTY_AUTH_ERROR", fcm: true}: {verdict: diaphone.Denied},
+	// The Firebase project's own APNs or Web Push key is bad: this device waits,
+	// for the project's Android phones are served all the same.
+	{status: 401, code: "THIRD_PARTY_AUTH_ERROR", fcm: true}: {verdict: diaphone.Retry, after: thirdPartyPause},
 	{status: 401, code: "APNS_AUTH_ERROR", fcm: true}:        {verdict: diaphone.Denied}, // its older name, in the SDK
 	{status: 403, code: "PERMISSION_DENIED"}:                 {verdict: diaphone.Denied},
 	{status: 404}:                                            {verdict: diaphone.Denied},

@@ -26,7 +26,7 @@ var sheet = []struct {
 	after   time.Duration
 }{
 	{400, "INVALID_ARGUMENT", diaphone.Refused, false, 0},
-	{401, "THIRD_PARTY_AUTH_ERROR", diaphone.Denied, false, 0},
+	{401, "THIRD_PARTY_AUTH_ERROR", diaphone.Retry, false, thirdPartyPause},
 	{401, "UNAUTHENTICATED", diaphone.Retry, false, time.Second}, // the second time in a row: Denied, see TestUnauthenticated
 	{403, "PERMISSION_DENIED", diaphone.Denied, false, 0},
 	{403, "SENDER_ID_MISMATCH", diaphone.Suspect, false, 0},

@@ -185,7 +185,7 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"send", "user:ana", "hi", "--server", "http://127.0.0.1:1"}, 7, "127.0.0.1:1"},
 		{[]string{"send", "user:ana", strings.Repeat("x", 5000)}, 2, "4096"},
 		{[]string{"publish", "news", "pusher:evil"}, 2, "pusher:"},
-		{[]string{"listen", "private-x", "--secret", "wrong", "--timeout", "5s"}, 1, "refused"},
+		{[]string{"listen", "private-x", "--secret", "wrong", "--timeout", "5s"}, 4, "refused"},
 		{[]string{"listen", "news", "--key", "unknown", "--timeout", "5s"}, 4, "4001"},
 		{[]string{"devices", "get", "nobody"}, 5, "nobody"},
 		{[]string{"devices", "add", "x", "--platform", "ios", "--apns", "not-hex"}, 2, "/tokens/0/value"},
@@ -247,12 +247,19 @@ func TestDevKeepsItsDataFolder(t *testing.T) {
 	_ = id
 }
 
-func TestASecondSignalHurries(t *testing.T) {
+// startSlow starts a gateway that takes its time to stop.
+func startSlow(t *testing.T, flags ...string) (*harness.World, *harness.Process) {
+	t.Helper()
 	w := harness.NewWorld(t, nil)
 	w.Gateway.Stop(15 * time.Second)
-	gateway := harness.Start(t, "serve", "--apps", filepath.Join(filepath.Dir(w.DataDir()), "sim", "apps.yaml"), "--data-dir", w.DataDir(),
-		"--listen", strings.TrimPrefix(w.URL, "http://"), "--drain-for", "1m", "--stop-within", "2m")
+	gateway := harness.Start(t, append([]string{"serve", "--apps", filepath.Join(filepath.Dir(w.DataDir()), "sim", "apps.yaml"),
+		"--data-dir", w.DataDir(), "--listen", strings.TrimPrefix(w.URL, "http://")}, flags...)...)
 	harness.Until(t, 20*time.Second, "ready", func() bool { return strings.Contains(gateway.Stderr(), "ready") })
+	return w, gateway
+}
+
+func TestASecondSignalHurries(t *testing.T) {
+	w, gateway := startSlow(t, "--drain-for", "1m", "--stop-within", "2m")
 	t.Setenv("DIAPHONE_SERVER", w.URL)
 	listener := harness.Start(t, "listen", "news", "--timeout", "1m")
 	harness.Until(t, 10*time.Second, "listening", func() bool { return strings.Contains(listener.Stderr(), "listening") })
@@ -264,6 +271,32 @@ func TestASecondSignalHurries(t *testing.T) {
 	}
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("after the second signal it took %s", took)
+	}
+}
+
+// TestAStopHasABound, also when an attempt hangs; the delivery is made after the
+// next start.
+func TestAStopHasABound(t *testing.T) {
+	w, gateway := startSlow(t, "--drain-for", "0s", "--stop-within", "2s")
+	w.AddPhones(1, "ios", "phone", "news")
+	w.SimCall("PUT", "/sim/faults", map[string]any{"provider": "apns", "reason": "hang"}, nil)
+	id := w.Send("news", "hello")
+	harness.Until(t, 10*time.Second, "the attempt is under way", func() bool {
+		var stats map[string]struct{ Requests int }
+		w.SimCall("GET", "/sim/stats", nil, &stats)
+		return stats["apns"].Requests > 0
+	})
+	begun := time.Now()
+	if code := gateway.Stop(20 * time.Second); code != 0 || !strings.Contains(gateway.Stderr(), "hurrying") {
+		t.Errorf("exit code %d\n%s", code, gateway.Stderr())
+	}
+	if took := time.Since(begun); took < 1500*time.Millisecond || took > 6*time.Second {
+		t.Errorf("a stop within 2 s took %s", took)
+	}
+	w.SimCall("DELETE", "/sim/faults", nil, nil)
+	w.StartGateway()
+	if m := w.Await(id, 20*time.Second); m.Counts.Delivered != 1 {
+		t.Errorf("counts %+v, want 1 delivered", m.Counts)
 	}
 }
 
@@ -305,6 +338,11 @@ func TestAnUnusableAppsFileIsRefusedWithItsLine(t *testing.T) {
 		{"apps:\n  - id: \"1\"\n    fcm:\n      - service_account_file: bad.json\n", ":4: apps[0].fcm[0].service_account_file"},
 		{"apps:\n  - id: \"1\"\n  - id: \"1\"\n", "two apps have the id"},
 		{"apps:\n  - id: \"1\"\n    keys: {secretive-content\n", "apps.yaml"},
+		{"", "declares no app"},
+		{"apps:\n  - id: \"1\"\n---\napps: []\n", "second one"},
+		{"apps:\n  - id: \"1\"\n    tokens:\n      - token: *secretive-content\n", "apps.yaml:4"},
+		{"apps:\n  - id: \"1\"\n    tokens:\n      - token: |secretive-content\n", "apps.yaml"},
+		{"apps:\n  - id: \"1\"\n    tokens:\n      - secretive-content-X: y\n", "unknown field"},
 	} {
 		write("apps.yaml", c.text)
 		_, errs, code := harness.Run(t, "config", "--apps", filepath.Join(dir, "apps.yaml"))

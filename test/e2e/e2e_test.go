@@ -133,7 +133,7 @@ func TestARefusedCredential(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	w.StartGateway()
-	if m := w.Await(id, 20*time.Second); m.Counts.Delivered != 40 {
+	if m := w.Await(id, 45*time.Second); m.Counts.Delivered != 40 { // some wait for the end of the pause
 		t.Errorf("counts %+v, want 40 delivered", m.Counts)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -168,18 +169,15 @@ func RunWith(t testing.TB, env []string, args ...string) (stdout, stderr string,
 }
 
 // Ports gives the first of n neighbouring ports of loopback that were free a
-// moment ago.
+// moment ago. They are below the range that the kernel gives to clients.
 func Ports(t testing.TB, n int) int {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		first := l.Addr().(*net.TCPAddr).Port
-		open := []net.Listener{l}
-		for i := 1; i < n; i++ {
-			if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+i)); err != nil {
+	for range 200 {
+		first := 20_000 + rand.IntN(12_000)
+		var open []net.Listener
+		for i := range n {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+i))
+			if err != nil {
 				break
 			}
 			open = append(open, l)
