@@ -46,7 +46,6 @@ func TestOneDeniedDeliveryDoesNotStarveItsLane(t *testing.T) {
 // TestAnswersFromBeforeThePauseDoNotEndIt: nor does trouble of the provider's own.
 func TestAnswersFromBeforeThePauseDoNotEndIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begun := time.Now()
 		w := start(t, diaphone.Credential{Concurrency: 50}, func(d *diaphone.Delivery, _ int) diaphone.Outcome {
 			if d.Device == "phone-0" {
 				return diaphone.Outcome{Verdict: diaphone.Denied, Status: 403}
@@ -55,7 +54,7 @@ func TestAnswersFromBeforeThePauseDoNotEndIt(t *testing.T) {
 		})
 		defer w.run()()
 		w.devices(400, "news")
-		begun = time.Now()
+		begun := time.Now()
 		w.send(toChannel("news"), 36000, diaphone.Always)
 		time.Sleep(25 * time.Second) //nolint:forbidigo // virtual time
 		for _, s := range w.vendor.sendings()[50:] {

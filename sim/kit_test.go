@@ -248,7 +248,7 @@ type pushed struct {
 // value to leave out.
 func (b *lab) push(token, payload string, changes ...string) pushed {
 	b.t.Helper()
-	r, err := http.NewRequest("POST", "https://"+b.addr+"/3/device/"+token, strings.NewReader(payload))
+	r, err := http.NewRequest(http.MethodPost, "https://"+b.addr+"/3/device/"+token, strings.NewReader(payload))
 	must(b.t, err)
 	r.Header.Set("authorization", "bearer "+b.jwt)
 	r.Header.Set("apns-topic", b.cred.Topic)

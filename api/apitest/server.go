@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -142,7 +143,9 @@ func (s *Server) serve() {
 	s.t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = server.Close()
-		_ = <-served // http.ErrServerClosed
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			s.t.Errorf("serve: %v", err)
+		}
 	})
 }
 
