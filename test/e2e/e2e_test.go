@@ -212,10 +212,14 @@ func TestLiveOrPhone(t *testing.T) {
 // under way; after the next start nothing is missing and nothing came twice.
 func TestAStopLosesNothing(t *testing.T) {
 	const devices = 2000
-	w := harness.NewWorld(t, harness.Limited("fcm", "rate: 1000"))
+	w := harness.NewWorld(t, harness.Limited("fcm", "rate: 250"))
 	w.AddPhones(devices, diaphone.Android, "phone", "news")
 	id := w.Send("news", "hello")
-	harness.Until(t, 20*time.Second, "some phones have it", func() bool { return len(w.Inbox()) > 200 })
+	harness.Until(t, 20*time.Second, "some phones have it", func() bool {
+		var stats map[string]struct{ Accepted int }
+		w.SimCall(http.MethodGet, "/sim/stats", nil, &stats)
+		return stats["fcm"].Accepted > 200
+	})
 	if code := w.Gateway.Stop(20 * time.Second); code != 0 {
 		t.Errorf("exit code %d\n%s", code, w.Gateway.Stderr())
 	}

@@ -16,10 +16,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// built is the folder of the binary; empty until somebody needs it.
+var built atomic.Pointer[string]
 
 // build compiles the binary once for all tests of a process.
 var build = sync.OnceValues(func() (string, error) {
@@ -27,6 +31,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built.Store(&dir)
 	_, here, _, _ := runtime.Caller(0)
 	root := filepath.Join(filepath.Dir(here), "..", "..")
 	path := filepath.Join(dir, "diaphone")
@@ -49,8 +54,8 @@ func Binary(t testing.TB) string {
 
 // Clean removes what Binary has built; call it at the end of TestMain.
 func Clean() {
-	if path, err := build(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if dir := built.Load(); dir != nil {
+		_ = os.RemoveAll(*dir)
 	}
 }
 
