@@ -156,7 +156,9 @@ func (r *room) unseat(i int) {
 		r.sweep.at--
 	}
 	end := len(r.seats) - 1
-	r.move(end, i)
+	if i != end { // else the hole is the end already, and what stands there has moved
+		r.move(end, i)
+	}
 	r.seats[end] = nil
 	r.seats = r.seats[:end]
 }

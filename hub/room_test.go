@@ -7,6 +7,26 @@ import (
 	"pgregory.net/rapid"
 )
 
+// When those who are not served yet all leave, the walk stands at its end with
+// the next turn still to come; who leaves then must not confuse the rest.
+func TestLeavingAtTheEndOfAWalk(t *testing.T) {
+	r := &room{queue: []*letter{{}}, next: 1}
+	for i := range turnSize + 1 {
+		r.seats = append(r.seats, &seat{index: i, first: 1})
+	}
+	var chunk [turnSize]*seat
+	r.begin(chunk[:])
+	r.settle()
+	for _, i := range []int{turnSize, 3, 5} {
+		r.unseat(i)
+		for at, s := range r.seats {
+			if s.index != at {
+				t.Fatalf("seat %d believes that it is %d", at, s.index)
+			}
+		}
+	}
+}
+
 // However sessions come and go during a walk over the seats, whoever was there
 // from its beginning to its end is served exactly once.
 func TestEverySeatIsServedOnce(t *testing.T) {
