@@ -10,6 +10,7 @@ type App struct {
 	Tokens      []TokenHash
 	Credentials []Credential
 	Limits      Limits
+	Channels    ChannelSettings
 }
 
 // Key is one key pair of the Pusher protocol; an app may own several while it
@@ -57,23 +58,6 @@ type Lane struct {
 
 // String is for logs and metrics.
 func (l Lane) String() string { return string(l.App) + "/" + l.Credential }
-
-// Limits of one app. The zero value means the defaults.
-type Limits struct {
-	EventBytes  int // bytes of an event's data; default 10,240 (Pusher's)
-	Connections int // open sockets; 0: no limit
-}
-
-// DefaultEventBytes is Pusher's limit on the data of one event.
-const DefaultEventBytes = 10 * 1024
-
-// MaxEventBytes gives the limit in force.
-func (l Limits) MaxEventBytes() int {
-	if l.EventBytes > 0 {
-		return l.EventBytes
-	}
-	return DefaultEventBytes
-}
 
 // Route decides which credential and token kind reach the device: the first of
 // its tokens that one of the app's credentials can serve. The reason is set,

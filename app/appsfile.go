@@ -46,13 +46,14 @@ type (
 		Apps []appEntry `yaml:"apps"`
 	}
 	appEntry struct {
-		ID     string       `yaml:"id"`
-		Name   string       `yaml:"name"`
-		Keys   []keyEntry   `yaml:"keys"`
-		Tokens []tokenEntry `yaml:"tokens"`
-		APNs   []apnsEntry  `yaml:"apns"`
-		FCM    []fcmEntry   `yaml:"fcm"`
-		Limits limitsEntry  `yaml:"limits"`
+		ID       string        `yaml:"id"`
+		Name     string        `yaml:"name"`
+		Keys     []keyEntry    `yaml:"keys"`
+		Tokens   []tokenEntry  `yaml:"tokens"`
+		APNs     []apnsEntry   `yaml:"apns"`
+		FCM      []fcmEntry    `yaml:"fcm"`
+		Channels channelsEntry `yaml:"channels"`
+		Limits   limitsEntry   `yaml:"limits"`
 	}
 	keyEntry struct {
 		Key    string          `yaml:"key"`
@@ -81,10 +82,6 @@ type (
 		Name        string  `yaml:"name"`
 		Rate        float64 `yaml:"rate"`
 		Concurrency int     `yaml:"concurrency"`
-	}
-	limitsEntry struct {
-		EventBytes  int `yaml:"event_bytes"`
-		Connections int `yaml:"connections"`
 	}
 )
 
@@ -191,12 +188,9 @@ var appID = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,64}\z`)
 
 func (r *appsReader) app(at string, e *appEntry) {
 	a := diaphone.App{ID: diaphone.AppID(e.ID), Name: e.Name,
-		Limits: diaphone.Limits{EventBytes: e.Limits.EventBytes, Connections: e.Limits.Connections}}
+		Limits: r.limits(at+".limits", e.Limits), Channels: r.channels(at+".channels", e.Channels)}
 	if !appID.MatchString(e.ID) {
 		r.faultf(at+".id", "an app id is 1 to 64 letters, digits, _ or -; Pusher's SDKs want digits only")
-	}
-	if e.Limits.EventBytes < 0 || e.Limits.Connections < 0 {
-		r.faultf(at+".limits", "limits are 0 (the default) or more")
 	}
 	for i, k := range e.Keys {
 		if k.Key == "" || k.Secret == "" {

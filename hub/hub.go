@@ -32,12 +32,8 @@ type Member struct {
 
 // Config of a hub. Zero values mean the defaults.
 type Config struct {
-	Sockets    sockets.Config
-	MaxMembers int // of a presence channel; default 100, as hosted Pusher
+	Sockets sockets.Config
 }
-
-// DefaultMaxMembers of a presence channel (Pusher's limit).
-const DefaultMaxMembers = 100
 
 // Refusals of a session's wishes.
 var (
@@ -46,18 +42,18 @@ var (
 	ErrJoined    = errors.New("hub: already in the channel")
 	ErrNotJoined = errors.New("hub: not in the channel")
 	ErrFull      = errors.New("hub: the channel has as many members as it may")
+	ErrTooMany   = errors.New("hub: in as many channels as one connection may")
 	ErrOtherUser = errors.New("hub: signed in as another user")
 )
 
 // Hub is safe for concurrent use. New starts no goroutine.
 type Hub struct {
-	engine     *sockets.Engine
-	maxMembers int
-	ready      ready
-	sent       atomic.Uint64
-	open       atomic.Int64 // sessions
-	draining   atomic.Bool
-	emptied    chan struct{} // hears when open falls to 0
+	engine   *sockets.Engine
+	ready    ready
+	sent     atomic.Uint64
+	open     atomic.Int64 // sessions
+	draining atomic.Bool
+	emptied  chan struct{} // hears when open falls to 0
 
 	mu      sync.RWMutex
 	tenants map[diaphone.AppID]*tenant
@@ -65,14 +61,10 @@ type Hub struct {
 
 // New builds a hub with its socket engine.
 func New(c Config) *Hub {
-	if c.MaxMembers <= 0 {
-		c.MaxMembers = DefaultMaxMembers
-	}
 	h := &Hub{
-		engine:     sockets.New(c.Sockets),
-		maxMembers: c.MaxMembers,
-		emptied:    make(chan struct{}, 1),
-		tenants:    map[diaphone.AppID]*tenant{},
+		engine:  sockets.New(c.Sockets),
+		emptied: make(chan struct{}, 1),
+		tenants: map[diaphone.AppID]*tenant{},
 	}
 	h.ready.cond.L = &h.ready.mu
 	return h

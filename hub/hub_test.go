@@ -96,12 +96,15 @@ type site struct {
 
 var testApp = diaphone.App{ID: "1"}
 
-func open(t testing.TB, c Config) *site {
+func open(t testing.TB, c Config) *site { t.Helper(); return openFor(t, c, testApp) }
+
+// openFor runs a hub whose visitors belong to an app with id 1.
+func openFor(t testing.TB, c Config, app diaphone.App) *site {
 	t.Helper()
 	h := New(c)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = h.Engine().Upgrade(w, r, "", func(conn *sockets.Conn) sockets.Handler {
-			s, err := h.Open(&testApp, conn, plain{})
+			s, err := h.Open(&app, conn, plain{})
 			if err != nil {
 				conn.Close(4100, err.Error())
 				return refused{}
@@ -281,14 +284,19 @@ func TestTerminate(t *testing.T) {
 }
 
 func TestPresenceIsPerUser(t *testing.T) {
-	s := open(t, Config{MaxMembers: 2})
+	s := openFor(t, Config{}, diaphone.App{ID: "1", Limits: diaphone.Limits{PresenceMembers: 2, Channels: 2}})
 	a, b, b2, c := s.visit(), s.visit(), s.visit(), s.visit()
 	a.do("join presence-x ana", "in presence-x ana")
 	b.do("join presence-x bob", "in presence-x ana bob")
 	a.expect("+ presence-x bob")
 	b2.do("join presence-x bob", "in presence-x ana bob")
 	c.do("join presence-x eve", ErrFull.Error())
-	c.do("join presence-y eve", "in presence-y eve")
+	c.do("join presence-y eve", "in presence-y eve") // the refused one does not count
+	c.do("join news", "in news")
+	c.do("join presence-x bob", ErrTooMany.Error())
+	c.do("join news", ErrJoined.Error())
+	c.do("leave news", "ok")
+	c.do("join news", "in news")
 	info, _ := s.Channel(testApp.ID, "presence-x")
 	if info.Sessions != 3 || !slices.Equal(info.Members, []diaphone.UserID{"ana", "bob"}) {
 		t.Errorf("%+v", info)

@@ -110,7 +110,7 @@ func (r *room) seatMember(s *Session, m Member) (who *member, first bool, err er
 			return who, false, nil
 		}
 	}
-	if len(r.members) >= s.hub.maxMembers {
+	if len(r.members) >= s.app.Limits.MaxPresenceMembers() {
 		return nil, false, ErrFull
 	}
 	who = &member{Member: m, sessions: 1}

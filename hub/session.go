@@ -14,6 +14,7 @@ import (
 // for concurrent use.
 type Session struct {
 	hub      *Hub
+	app      *diaphone.App
 	tenant   *tenant
 	conn     *sockets.Conn
 	protocol Protocol
@@ -25,7 +26,7 @@ type Session struct {
 // Open counts a new connection in under a fresh id. Errors: ErrOverQuota when
 // the app's limit (0: none) is reached, ErrDraining.
 func (h *Hub) Open(app *diaphone.App, conn *sockets.Conn, p Protocol) (*Session, error) {
-	s := &Session{hub: h, tenant: h.tenantOf(app.ID), conn: conn, protocol: p, id: newSocketID()}
+	s := &Session{hub: h, app: app, tenant: h.tenantOf(app.ID), conn: conn, protocol: p, id: newSocketID()}
 	if err := s.tenant.enter(s, app.Limits.Connections); err != nil {
 		return nil, err
 	}
@@ -94,10 +95,13 @@ func (s *Session) SignIn(u diaphone.UserID) error {
 
 // Join brings the session into a channel, with a member if the channel has
 // presence. The session hears Protocol.Subscribed first, then every event
-// published from then on. Errors: ErrJoined, ErrFull.
+// published from then on. Errors: ErrJoined, ErrFull, ErrTooMany.
 func (s *Session) Join(c diaphone.ChannelName, m *Member) error {
 	if s.seats[c] != nil {
 		return ErrJoined
+	}
+	if len(s.seats) >= s.app.Limits.MaxChannels() {
+		return ErrTooMany
 	}
 	for {
 		r := s.tenant.open(c)

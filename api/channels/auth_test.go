@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/diaphone-dev/diaphone/hub"
 )
 
 const event = `{"name":"e","data":"1","channels":["news"]}`
@@ -115,7 +113,7 @@ func TestCommasRawAndEscaped(t *testing.T) {
 }
 
 func TestPrefixIsNotSigned(t *testing.T) {
-	h := openAt(t, "/pusher/", hub.Config{})
+	h := openAt(t, "/pusher/")
 	h.publish(event)
 }
 

@@ -50,7 +50,7 @@ func (d *Door) connect(c echo.Context) error {
 	if strings.Contains(key, "/") { // echo gives the last parameter all that is left
 		return d.connectNowhere(c)
 	}
-	app, protocol, err := d.admit(key, c.QueryParam("protocol"))
+	app, protocol, err := d.admit(key, c.QueryParam("protocol"), c.Request().Header.Get(echo.HeaderOrigin))
 	return d.upgrade(c, func(conn *sockets.Conn) sockets.Handler {
 		if err != nil {
 			return d.turnAway(conn, err)
@@ -79,12 +79,15 @@ func (d *Door) upgrade(c echo.Context, accept func(*sockets.Conn) sockets.Handle
 	return nil
 }
 
-func (d *Door) admit(key, protocol string) (*diaphone.App, int, error) {
+func (d *Door) admit(key, protocol, origin string) (*diaphone.App, int, error) {
 	app := d.gateway.Apps().ByKey(key)
-	if app == nil {
+	switch {
+	case app == nil:
 		return nil, 0, &turning{codeUnknownApp, "App key " + clip(key) + " not known here"}
-	}
-	if protocol == "" {
+	case !app.Channels.Admits(origin):
+		// A code that stops clients for good. An HTTP refusal would have them try for ever.
+		return nil, 0, &turning{codeUnauthorised, "Pages of origin " + clip(origin) + " may not connect"}
+	case protocol == "":
 		return app, newestProtocol, nil
 	}
 	version, err := strconv.Atoi(protocol)

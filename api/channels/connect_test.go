@@ -9,7 +9,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone"
 )
 
 func TestGreeting(t *testing.T) {
@@ -48,6 +48,22 @@ func TestConnectionQuota(t *testing.T) {
 	_ = first.conn.Close()
 	eventually(t, "the first is counted out", func() bool { return h.hub.Stats().Connections == 1 })
 	h.joinAs("/app/key2")
+}
+
+func TestOrigins(t *testing.T) {
+	h := openFor(t, diaphone.ChannelSettings{Origins: []diaphone.Origin{"https://*.example.com"}}, diaphone.Limits{})
+	from := func(origin string) *visitor {
+		return h.dialWith("/app/app-key", ws.HandshakeHeaderHTTP{"Origin": []string{origin}})
+	}
+	if f := from("https://www.example.com").hear(); f.Event != "pusher:connection_established" {
+		t.Errorf("heard %+v", f)
+	}
+	h.join() // a program that is no browser
+	for _, origin := range []string{"https://example.org", "null"} {
+		v := from(origin)
+		v.expectError(codeUnauthorised, origin)
+		v.expectClose(codeUnauthorised)
+	}
 }
 
 func TestSubprotocolIsEchoed(t *testing.T) {
@@ -180,7 +196,7 @@ func TestDrainInAHurry(t *testing.T) {
 }
 
 func TestPathPrefix(t *testing.T) {
-	h := openAt(t, "/pusher", hub.Config{})
+	h := openAt(t, "/pusher")
 	v := h.join()
 	v.subscribe("news")
 	// The SDK sends the prefix and does not sign it; h.url carries it.

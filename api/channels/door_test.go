@@ -45,15 +45,24 @@ var testApps = []diaphone.App{
 	{ID: "2", Keys: []diaphone.Key{{Key: "key2", Secret: "secret2"}}, Limits: diaphone.Limits{Connections: 2}},
 }
 
-func open(t testing.TB) *house { t.Helper(); return openAt(t, "", hub.Config{}) }
+func open(t testing.TB) *house { t.Helper(); return openAt(t, "") }
 
-func openAt(t testing.TB, prefix string, config hub.Config) *house {
+// openFor opens a house for app 1 with settings and limits of its own.
+func openFor(t testing.TB, settings diaphone.ChannelSettings, limits diaphone.Limits) *house {
 	t.Helper()
-	apps, err := gateway.NewApps(testApps)
+	return openAt(t, "", diaphone.App{ID: "1", Keys: testApps[0].Keys, Channels: settings, Limits: limits})
+}
+
+func openAt(t testing.TB, prefix string, tenants ...diaphone.App) *house {
+	t.Helper()
+	if len(tenants) == 0 {
+		tenants = testApps
+	}
+	apps, err := gateway.NewApps(tenants)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := hub.New(config)
+	h := hub.New(hub.Config{})
 	door := New(Config{
 		Gateway:    gateway.New(gateway.Config{Apps: apps, Fanout: h.Publish}),
 		Hub:        h,
@@ -154,9 +163,12 @@ type visitor struct {
 	id   diaphone.SocketID
 }
 
-func (h *house) dial(path string) *visitor {
+func (h *house) dial(path string) *visitor { h.t.Helper(); return h.dialWith(path, nil) }
+
+func (h *house) dialWith(path string, header ws.HandshakeHeader) *visitor {
 	h.t.Helper()
-	conn, early, _, err := ws.Dial(context.Background(), "ws"+strings.TrimPrefix(h.url, "http")+path)
+	d := ws.Dialer{Header: header}
+	conn, early, _, err := d.Dial(context.Background(), "ws"+strings.TrimPrefix(h.url, "http")+path)
 	if err != nil {
 		h.t.Fatal(err)
 	}

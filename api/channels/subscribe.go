@@ -151,6 +151,8 @@ func (c *client) deny(name diaphone.ChannelName, err error) {
 	case errors.As(err, &d):
 	case errors.Is(err, hub.ErrFull):
 		d = &denial{limitReached, http.StatusForbidden, "The channel " + string(name) + " has as many members as it may"}
+	case errors.Is(err, hub.ErrTooMany):
+		d = &denial{limitReached, http.StatusForbidden, "The connection is in as many channels as it may (" + strconv.Itoa(c.app.Limits.MaxChannels()) + ")"}
 	}
 	c.session.Send(errorFrame(0, d.text))
 	data := `{"type":` + string(quote(d.kind)) + `,"error":` + string(quote(d.text)) + `,"status":` + strconv.Itoa(d.status) + `}`

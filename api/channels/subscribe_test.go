@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone"
 )
 
 func TestEveryKindOfChannel(t *testing.T) {
@@ -118,7 +118,7 @@ func TestChannelDataOnAPrivateChannel(t *testing.T) {
 }
 
 func TestPresence(t *testing.T) {
-	h := openAt(t, "", hub.Config{MaxMembers: 3})
+	h := openFor(t, diaphone.ChannelSettings{}, diaphone.Limits{PresenceMembers: 3})
 	ada, bob, bob2, eve, fay := h.join(), h.join(), h.join(), h.join(), h.join()
 	const x = "presence-x"
 	ada.ask(x, `{"user_id":10,"user_info":{"name": "Ada <3"}}`)
@@ -146,6 +146,20 @@ func TestPresence(t *testing.T) {
 	eve.expect("pusher_internal:member_removed", x, `{"user_id":"bob"}`)
 	fay.ask(x, `{"user_id":"fay","user_info":null}`)
 	fay.expect("pusher_internal:subscription_succeeded", x, `{"presence":{"ids":["10","eve","fay"],"hash":{"10":{"name": "Ada <3"},"eve":"just text","fay":{}},"count":3}}`)
+}
+
+func TestChannelsOfOneConnection(t *testing.T) {
+	h := openFor(t, diaphone.ChannelSettings{}, diaphone.Limits{Channels: 2})
+	v := h.join()
+	v.subscribe("a")
+	v.subscribe("private-b")
+	v.ask("c", "")
+	v.expectError(nil, "as many channels as it may (2)")
+	if f := v.hear(); f.Event != "pusher:subscription_error" || !strings.Contains(f.text(), limitReached) {
+		t.Errorf("heard %+v", f)
+	}
+	v.emit("pusher:unsubscribe", map[string]string{"channel": "a"})
+	v.subscribe("c")
 }
 
 func TestPresenceMembersThatAreRefused(t *testing.T) {

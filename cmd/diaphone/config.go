@@ -8,6 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/app"
 )
 
@@ -65,10 +66,30 @@ func describe(t *app.Tenants) []yaml.MapSlice {
 		all = append(all, yaml.MapSlice{
 			{Key: "id", Value: string(a.ID)}, {Key: "name", Value: a.Name}, {Key: "keys", Value: keys},
 			{Key: "tokens", Value: len(a.Tokens)}, {Key: "credentials", Value: credentials},
-			{Key: "event-bytes", Value: a.Limits.MaxEventBytes()}, {Key: "connections", Value: a.Limits.Connections},
+			{Key: "channels", Value: describeChannels(&a.Channels)}, {Key: "limits", Value: describeLimits(a.Limits)},
 		})
 	}
 	return all
+}
+
+func describeChannels(s *diaphone.ChannelSettings) yaml.MapSlice {
+	origins := []string{}
+	for _, o := range s.Origins {
+		origins = append(origins, string(o))
+	}
+	return yaml.MapSlice{
+		{Key: "client_events", Value: s.ClientEvents}, {Key: "subscription_count", Value: s.SubscriptionCount},
+		{Key: "watchlist", Value: !s.NoWatchlist}, {Key: "origins", Value: origins},
+		{Key: "authorise_within", Value: s.AuthoriseWithin.String()},
+	}
+}
+
+func describeLimits(l diaphone.Limits) yaml.MapSlice {
+	return yaml.MapSlice{
+		{Key: "event_bytes", Value: l.MaxEventBytes()}, {Key: "connections", Value: l.Connections},
+		{Key: "presence_members", Value: l.MaxPresenceMembers()}, {Key: "channels_per_connection", Value: l.MaxChannels()},
+		{Key: "client_events_per_second", Value: l.MaxClientEvents()},
+	}
 }
 
 // plain turns ordered maps into what encoding/json knows.

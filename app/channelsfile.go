@@ -1,0 +1,59 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// The part of an apps file that is about the live side.
+type (
+	channelsEntry struct {
+		ClientEvents      bool              `yaml:"client_events"`
+		SubscriptionCount bool              `yaml:"subscription_count"`
+		Watchlist         *bool             `yaml:"watchlist"` // nil: on
+		Origins           []diaphone.Origin `yaml:"origins"`
+		AuthoriseWithin   time.Duration     `yaml:"authorise_within"`
+	}
+	limitsEntry struct {
+		EventBytes      int `yaml:"event_bytes"`
+		Connections     int `yaml:"connections"`
+		PresenceMembers int `yaml:"presence_members"`
+		Channels        int `yaml:"channels_per_connection"`
+		ClientEvents    int `yaml:"client_events_per_second"`
+	}
+)
+
+// minAuthoriseWithin is less than any client needs to ask its backend.
+const minAuthoriseWithin = time.Second
+
+func (r *appsReader) channels(at string, e channelsEntry) diaphone.ChannelSettings {
+	for i, o := range e.Origins {
+		if err := o.Validate(); err != nil {
+			r.faultf(fmt.Sprintf("%s.origins[%d]", at, i), "%v", err)
+		}
+	}
+	if w := e.AuthoriseWithin; w != 0 && w < minAuthoriseWithin {
+		r.faultf(at+".authorise_within", "at least %s, such as 30s; leave it out to let connections be", minAuthoriseWithin)
+	}
+	return diaphone.ChannelSettings{
+		ClientEvents:      e.ClientEvents,
+		SubscriptionCount: e.SubscriptionCount,
+		NoWatchlist:       e.Watchlist != nil && !*e.Watchlist,
+		Origins:           e.Origins,
+		AuthoriseWithin:   e.AuthoriseWithin,
+	}
+}
+
+func (r *appsReader) limits(at string, e limitsEntry) diaphone.Limits {
+	for name, limit := range map[string]int{
+		"event_bytes": e.EventBytes, "connections": e.Connections, "presence_members": e.PresenceMembers,
+		"channels_per_connection": e.Channels, "client_events_per_second": e.ClientEvents,
+	} {
+		if limit < 0 {
+			r.faultf(at+"."+name, "limits are 0 (the default) or more")
+		}
+	}
+	return diaphone.Limits(e)
+}

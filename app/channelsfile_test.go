@@ -1,0 +1,82 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+func load(t *testing.T, text string) (*Tenants, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "apps.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return LoadApps(path)
+}
+
+func TestChannelSettingsOfAnApp(t *testing.T) {
+	tenants, err := load(t, `
+apps:
+  - id: "1"
+  - id: "2"
+    channels:
+      client_events: true
+      subscription_count: true
+      watchlist: false
+      origins: [https://example.com, "https://*.example.org"]
+      authorise_within: 30s
+    limits:
+      event_bytes: 20480
+      connections: 5
+      presence_members: 1000
+      channels_per_connection: 7
+      client_events_per_second: 20
+  - id: "3"
+    channels: { watchlist: true }
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []diaphone.App{
+		{ID: "1"},
+		{ID: "2",
+			Channels: diaphone.ChannelSettings{ClientEvents: true, SubscriptionCount: true, NoWatchlist: true,
+				Origins: []diaphone.Origin{"https://example.com", "https://*.example.org"}, AuthoriseWithin: 30 * time.Second},
+			Limits: diaphone.Limits{EventBytes: 20480, Connections: 5, PresenceMembers: 1000, Channels: 7, ClientEvents: 20}},
+		{ID: "3"},
+	} {
+		if got := tenants.Apps[i]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	zero := tenants.Apps[0].Limits
+	if zero.MaxEventBytes() != 10240 || zero.MaxPresenceMembers() != 100 || zero.MaxChannels() != 1000 || zero.MaxClientEvents() != 10 {
+		t.Error("the defaults are not Pusher's")
+	}
+}
+
+func TestChannelSettingsThatAreRefused(t *testing.T) {
+	for text, part := range map[string]string{
+		"channels: { origins: [example.com] }":     `:5: apps[0].channels.origins[0]: invalid: origin "example.com": use scheme and host`,
+		"channels: { origins: [https://a/, 7] }":   "scheme and host",
+		"channels: { authorise_within: 1ms }":      "at least 1s",
+		"channels: { authorise_within: -1s }":      "at least 1s",
+		"channels: { authorise_within: soon }":     "apps.yaml:",
+		"channels: { watchlist: perhaps }":         "apps.yaml:",
+		"channels: { clientevents: true }":         "apps.yaml:",
+		"limits: { presence_members: -1 }":         "limits.presence_members: limits are 0",
+		"limits: { client_events_per_second: -1 }": "limits are 0",
+		"limits: { channels_per_connection: -7 }":  "limits are 0",
+	} {
+		_, err := load(t, "apps:\n  - id: \"1\"\n    name: x\n\n    "+text+"\n")
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: %v, want %q", text, err, part)
+		}
+	}
+}
