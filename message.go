@@ -53,6 +53,7 @@ type Event struct {
 	Name         string
 	Data         string   // delivered unchanged; usually JSON
 	ExceptSocket SocketID // does not receive it; empty: none
+	Sender       UserID   // the member who sent it, of a client event on a presence channel
 }
 
 // When says whether a live user's phone is spared.

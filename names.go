@@ -19,6 +19,7 @@ const (
 const (
 	PrefixPrivate      = "private-"
 	PrefixPresence     = "presence-"
+	PrefixEncrypted    = "private-encrypted-"
 	PrefixServerToUser = "#server-to-user-"
 )
 
@@ -46,6 +47,10 @@ func (n ChannelName) NeedsAuth() bool {
 
 // IsPresence tells whether the members of the channel are known to each other.
 func (n ChannelName) IsPresence() bool { return strings.HasPrefix(string(n), PrefixPresence) }
+
+// IsEncrypted tells whether the data of the channel's events is encrypted from end
+// to end; nothing here can read it.
+func (n ChannelName) IsEncrypted() bool { return strings.HasPrefix(string(n), PrefixEncrypted) }
 
 // User gives the user of a #server-to-user- channel.
 func (n ChannelName) User() (UserID, bool) {

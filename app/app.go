@@ -23,6 +23,7 @@ import (
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hub"
 	"github.com/diaphone-dev/diaphone/push"
+	"github.com/diaphone-dev/diaphone/sockets"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
 )
 
@@ -100,7 +101,7 @@ func (a *App) wire() error {
 	if err != nil {
 		return err
 	}
-	a.hub = hub.New(hub.Config{})
+	a.hub = hub.New(hub.Config{Sockets: sockets.Config{ReadLimit: channels.ReadLimit(apps.All())}})
 	a.push = push.New(push.Config{
 		Apps: apps.All(), Devices: a.store, Outbox: a.store, Providers: a.tenants.Providers,
 		Live: a.hub.Live, Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,

@@ -9,7 +9,7 @@ import (
 	"github.com/diaphone-dev/diaphone/sockets"
 )
 
-// Session is one connection of one app. Join, Leave, SignIn and End are called
+// Session is one connection of one app. Join, Leave, Emit, SignIn and End are called
 // one at a time, from the callbacks of the connection; everything else is safe
 // for concurrent use.
 type Session struct {
@@ -120,6 +120,24 @@ func (s *Session) Join(c diaphone.ChannelName, m *Member) error {
 		s.hub.wake(r, first)
 		return nil
 	}
+}
+
+// Emit hands an event of this session to everyone else in a channel that it is in,
+// with the member it is there as. ErrNotJoined when the session is not in the channel.
+func (s *Session) Emit(c diaphone.ChannelName, e diaphone.Event) error {
+	taken := s.seats[c]
+	if taken == nil {
+		return ErrNotJoined
+	}
+	if taken.member != nil {
+		e.Sender = taken.member.User
+	}
+	s.hub.post(taken.room, &letter{
+		except: s,
+		size:   len(e.Data),
+		encode: func(p Protocol) *sockets.Frame { return p.Event(c, &e) },
+	})
+	return nil
 }
 
 // Leave takes the session out of a channel; nothing of it is heard once Leave has

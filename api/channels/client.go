@@ -2,7 +2,6 @@ package channels
 
 import (
 	"encoding/json"
-	"strings"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/hub"
@@ -16,6 +15,7 @@ type client struct {
 	session  *hub.Session
 	protocol int
 	info     json.RawMessage // user_info of the signed-in user
+	pace     pace            // of its client events
 }
 
 // OnMessage implements sockets.Handler.
@@ -35,9 +35,8 @@ func (c *client) OnMessage(_ *sockets.Conn, payload []byte) {
 		c.unsubscribe(in)
 	case in.event == "pusher:signin":
 		c.signIn(in)
-	case strings.HasPrefix(in.event, "client-"):
-		// Opt-in per app, and apps have no such setting yet.
-		c.complain("To send client events, you must enable this feature in the settings of your app.")
+	case isClientEvent(in.event):
+		c.whisper(in)
 	default:
 		c.complain("Unsupported event received on socket: " + clip(in.event))
 	}

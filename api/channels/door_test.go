@@ -25,6 +25,7 @@ import (
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/sockets"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,7 +63,7 @@ func openAt(t testing.TB, prefix string, tenants ...diaphone.App) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := hub.New(hub.Config{})
+	h := hub.New(hub.Config{Sockets: sockets.Config{ReadLimit: ReadLimit(apps.All())}})
 	door := New(Config{
 		Gateway:    gateway.New(gateway.Config{Apps: apps, Fanout: h.Publish}),
 		Hub:        h,
@@ -210,6 +211,7 @@ type frame struct {
 	Event   string          `json:"event"`
 	Channel string          `json:"channel"`
 	Data    json.RawMessage `json:"data"`
+	UserID  string          `json:"user_id"`
 }
 
 // text is the data, when it is a string.

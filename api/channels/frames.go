@@ -20,7 +20,12 @@ var _ hub.Protocol = wire{}
 
 // Event implements hub.Protocol. The data goes out byte for byte.
 func (wire) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
-	return channelFrame(e.Name, c, e.Data)
+	if e.Sender == "" {
+		return channelFrame(e.Name, c, e.Data)
+	}
+	b := appendEvent(nil, e.Name, c, e.Data)
+	b = append(b, `,"user_id":`...)
+	return sockets.Text(append(appendQuote(b, string(e.Sender)), '}'))
 }
 
 // Subscribed implements hub.Protocol. Clients of cache channels are told right
@@ -75,13 +80,17 @@ func info(m hub.Member) []byte {
 
 func channelFrame(event string, c diaphone.ChannelName, data string) *sockets.Frame {
 	b := make([]byte, 0, len(event)+len(c)+len(data)+len(data)/8+64)
+	return sockets.Text(append(appendEvent(b, event, c, data), '}'))
+}
+
+// appendEvent writes an event of a channel but for the brace at its end.
+func appendEvent(b []byte, event string, c diaphone.ChannelName, data string) []byte {
 	b = append(b, `{"event":`...)
 	b = appendQuote(b, event)
 	b = append(b, `,"channel":`...)
 	b = appendQuote(b, string(c))
 	b = append(b, `,"data":`...)
-	b = appendQuote(b, data)
-	return sockets.Text(append(b, '}'))
+	return appendQuote(b, data)
 }
 
 func established(id diaphone.SocketID, activity int) *sockets.Frame {
