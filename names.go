@@ -20,6 +20,7 @@ const (
 	PrefixPrivate      = "private-"
 	PrefixPresence     = "presence-"
 	PrefixEncrypted    = "private-encrypted-"
+	prefixCache        = "cache-" // also right behind one of the above
 	PrefixServerToUser = "#server-to-user-"
 )
 
@@ -51,6 +52,18 @@ func (n ChannelName) IsPresence() bool { return strings.HasPrefix(string(n), Pre
 // IsEncrypted tells whether the data of the channel's events is encrypted from end
 // to end; nothing here can read it.
 func (n ChannelName) IsEncrypted() bool { return strings.HasPrefix(string(n), PrefixEncrypted) }
+
+// IsCache tells whether the channel's last event is kept for those who come later.
+func (n ChannelName) IsCache() bool {
+	kind := string(n)
+	for _, prefix := range []string{PrefixEncrypted, PrefixPrivate, PrefixPresence} { // the longer first
+		if rest, ok := strings.CutPrefix(kind, prefix); ok {
+			kind = rest
+			break
+		}
+	}
+	return strings.HasPrefix(kind, prefixCache)
+}
 
 // User gives the user of a #server-to-user- channel.
 func (n ChannelName) User() (UserID, bool) {

@@ -154,3 +154,27 @@ func TestRoute(t *testing.T) {
 		}
 	}
 }
+
+func TestKindsOfChannels(t *testing.T) {
+	type kind struct{ auth, presence, encrypted, cache bool }
+	for name, want := range map[diaphone.ChannelName]kind{
+		"news":                       {},
+		"cache-x":                    {cache: true},
+		"private-x":                  {auth: true},
+		"private-cache-x":            {auth: true, cache: true},
+		"private-encrypted-x":        {auth: true, encrypted: true},
+		"private-encrypted-cache-":   {auth: true, encrypted: true, cache: true},
+		"presence-x":                 {auth: true, presence: true},
+		"presence-cache-x":           {auth: true, presence: true, cache: true},
+		"cache":                      {},
+		"news-cache-x":               {},
+		"private-private-cache-x":    {auth: true},
+		"presence-encrypted-cache-x": {auth: true, presence: true},
+		"cache-private-x":            {cache: true},
+		"#server-to-user-cache-x":    {},
+	} {
+		if got := (kind{name.NeedsAuth(), name.IsPresence(), name.IsEncrypted(), name.IsCache()}); got != want {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+	}
+}

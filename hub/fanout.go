@@ -79,14 +79,23 @@ func (h *Hub) work() {
 
 // post queues a letter and sees to it that it is carried out.
 func (h *Hub) post(r *room, l *letter) {
+	first, behind := r.take(l)
+	h.carry(r, first, behind)
+}
+
+// take queues a letter, unless nobody is left to hear it; carry must follow.
+func (r *room) take(l *letter) (first, behind bool) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.dead.Load() {
-		r.mu.Unlock()
-		return
+		return false, false
 	}
-	first := r.add(l)
-	behind := len(r.queue) >= queueSize
-	r.mu.Unlock()
+	first = r.add(l)
+	return first, len(r.queue) >= queueSize
+}
+
+// carry sees to it that a letter that was taken is carried out.
+func (h *Hub) carry(r *room, first, behind bool) {
 	if first {
 		h.wake(r, true)
 	} else if behind {

@@ -20,6 +20,8 @@ type Protocol interface {
 	// Subscribed tells a session that it is in. The roster has the members in the
 	// order they came, the new one included; it is nil unless the channel has presence.
 	Subscribed(c diaphone.ChannelName, roster []Member) *sockets.Frame
+	// Missed tells it, in a cache channel, that no event is kept.
+	Missed(c diaphone.ChannelName) *sockets.Frame
 	MemberAdded(c diaphone.ChannelName, m Member) *sockets.Frame
 	MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.Frame
 }
@@ -88,22 +90,27 @@ func (h *Hub) Run(ctx context.Context) error {
 
 // Publish hands an event to everyone in the channels but e.ExceptSocket. It never
 // waits for a socket. Events of one caller reach each channel's subscribers in order.
+// Cache channels keep it for those who come later, whoever they are.
 func (h *Hub) Publish(app diaphone.AppID, channels []diaphone.ChannelName, e diaphone.Event) {
-	t := h.tenant(app)
-	if t == nil {
-		return
-	}
+	t := h.tenantOf(app)
 	var except *Session
 	if e.ExceptSocket != "" {
 		except = t.session(e.ExceptSocket)
 	}
 	for _, c := range channels {
-		if r := t.room(c); r != nil {
-			h.post(r, &letter{
-				except: except,
-				size:   len(e.Data),
-				encode: func(p Protocol) *sockets.Frame { return p.Event(c, &e) },
-			})
+		r := t.room(c)
+		if r == nil && !c.IsCache() {
+			continue
+		}
+		l := &letter{
+			except: except,
+			size:   len(e.Data),
+			encode: func(p Protocol) *sockets.Frame { return p.Event(c, &e) },
+		}
+		if c.IsCache() {
+			h.keep(t, c, &e, l)
+		} else {
+			h.post(r, l)
 		}
 	}
 }

@@ -43,6 +43,8 @@ func (plain) Subscribed(c diaphone.ChannelName, roster []Member) *sockets.Frame 
 	return line(words...)
 }
 
+func (plain) Missed(c diaphone.ChannelName) *sockets.Frame { return line("missed", c) }
+
 func (plain) MemberAdded(c diaphone.ChannelName, m Member) *sockets.Frame {
 	return line("+", c, m.User)
 }

@@ -78,9 +78,9 @@ func (r *room) add(l *letter) (first bool) {
 }
 
 // join seats a session and tells it so while the room stands still: everything
-// numbered before is in what it is told, everything after follows. The seat is
-// nil when the room has died.
-func (r *room) join(s *Session, m *Member) (taken *seat, first bool, err error) {
+// numbered before is in what it is told, everything after follows. after goes right
+// behind the answer; nil: nothing does. The seat is nil when the room has died.
+func (r *room) join(s *Session, m *Member, after *sockets.Frame) (taken *seat, first bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.dead.Load() {
@@ -97,7 +97,11 @@ func (r *room) join(s *Session, m *Member) (taken *seat, first bool, err error) 
 	}
 	taken.first = r.next
 	r.seats = append(r.seats, taken)
-	s.Send(s.protocol.Subscribed(r.name, roster))
+	answer := s.protocol.Subscribed(r.name, roster)
+	if after != nil {
+		answer = sockets.Join(answer, after)
+	}
+	s.Send(answer)
 	return taken, first, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/sockets"
@@ -95,7 +96,8 @@ func (s *Session) SignIn(u diaphone.UserID) error {
 
 // Join brings the session into a channel, with a member if the channel has
 // presence. The session hears Protocol.Subscribed first, then every event
-// published from then on. Errors: ErrJoined, ErrFull, ErrTooMany.
+// published from then on; in a cache channel, the last one before comes in between,
+// or Protocol.Missed when none is kept. Errors: ErrJoined, ErrFull, ErrTooMany.
 func (s *Session) Join(c diaphone.ChannelName, m *Member) error {
 	if s.seats[c] != nil {
 		return ErrJoined
@@ -103,22 +105,43 @@ func (s *Session) Join(c diaphone.ChannelName, m *Member) error {
 	if len(s.seats) >= s.app.Limits.MaxChannels() {
 		return ErrTooMany
 	}
+	taken, first, err := s.seat(c, m)
+	if err != nil {
+		return err
+	}
+	if s.seats == nil {
+		s.seats = map[diaphone.ChannelName]*seat{}
+	}
+	s.seats[c] = taken
+	s.hub.wake(taken.room, first)
+	return nil
+}
+
+// seat takes a seat in the channel's room. Of a cache channel the last event goes
+// right behind the answer: while it is looked for, none is posted.
+func (s *Session) seat(c diaphone.ChannelName, m *Member) (taken *seat, first bool, err error) {
+	var after *sockets.Frame
+	if c.IsCache() {
+		kept := s.tenant.shelves.of(c)
+		kept.mu.Lock()
+		defer kept.mu.Unlock()
+		if k := kept.get(c, time.Now()); k != nil {
+			after = s.protocol.Event(c, k.event)
+		} else {
+			after = s.protocol.Missed(c)
+		}
+	}
 	for {
 		r := s.tenant.open(c)
-		taken, first, err := r.join(s, m)
+		taken, first, err := r.join(s, m, after)
 		if err != nil {
 			s.tenant.vacate(r)
-			return err
+			return nil, false, err
 		}
-		if taken == nil {
-			continue // the room died meanwhile; another takes its place
+		if taken != nil {
+			return taken, first, nil
 		}
-		if s.seats == nil {
-			s.seats = map[diaphone.ChannelName]*seat{}
-		}
-		s.seats[c] = taken
-		s.hub.wake(r, first)
-		return nil
+		// The room died meanwhile; another takes its place.
 	}
 }
 

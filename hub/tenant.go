@@ -13,7 +13,8 @@ type tenant struct {
 	rooms    map[diaphone.ChannelName]*room
 	sessions map[diaphone.SocketID]*Session
 
-	people people
+	people  people
+	shelves *shelves
 }
 
 func newTenant() *tenant {
@@ -21,6 +22,7 @@ func newTenant() *tenant {
 		rooms:    map[diaphone.ChannelName]*room{},
 		sessions: map[diaphone.SocketID]*Session{},
 		people:   people{byID: map[diaphone.UserID]*person{}},
+		shelves:  newShelves(),
 	}
 }
 

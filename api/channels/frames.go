@@ -28,18 +28,18 @@ func (wire) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
 	return sockets.Text(append(appendQuote(b, string(e.Sender)), '}'))
 }
 
-// Subscribed implements hub.Protocol. Clients of cache channels are told right
-// behind it what is kept for them: nothing yet.
+// Subscribed implements hub.Protocol.
 func (wire) Subscribed(c diaphone.ChannelName, roster []hub.Member) *sockets.Frame {
 	data := "{}" // Swift drops the event when there is no data
 	if roster != nil {
 		data = presence(roster)
 	}
-	f := channelFrame("pusher_internal:subscription_succeeded", c, data)
-	if cached(c) {
-		return sockets.Join(f, channelFrame("pusher:cache_miss", c, "{}"))
-	}
-	return f
+	return channelFrame("pusher_internal:subscription_succeeded", c, data)
+}
+
+// Missed implements hub.Protocol.
+func (wire) Missed(c diaphone.ChannelName) *sockets.Frame {
+	return channelFrame("pusher:cache_miss", c, "{}")
 }
 
 // MemberAdded implements hub.Protocol.

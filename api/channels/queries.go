@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"math"
 	"net/http"
 	"strings"
 
@@ -56,8 +57,8 @@ func (d *Door) getChannel(c echo.Context, in *call) error {
 			answer[want] = len(found.Members)
 		case want == infoUsers:
 			return refusef(http.StatusBadRequest, "user_count is for presence channels only")
-		case want == infoCache && cached(name):
-			answer[want] = nil // nothing is kept yet
+		case want == infoCache && name.IsCache():
+			answer[want] = d.kept(in.app, name)
 		case want == infoCache:
 			return refusef(http.StatusBadRequest, "cache is for cache channels only")
 		default:
@@ -100,13 +101,11 @@ func asked(info string) []string {
 	return strings.Split(info, ",")
 }
 
-// cached tells whether a channel's last event is kept for those who come later.
-// The kinds are told apart by prefix alone (Pusher Channels, "cache channels").
-func cached(c diaphone.ChannelName) bool {
-	for _, prefix := range []string{"cache-", "private-cache-", "private-encrypted-cache-", "presence-cache-"} {
-		if strings.HasPrefix(string(c), prefix) {
-			return true
-		}
+// kept is what a cache channel would send to a new subscriber; nil: nothing.
+func (d *Door) kept(app *diaphone.App, c diaphone.ChannelName) any {
+	e, left, ok := d.hub.Cached(app.ID, c)
+	if !ok {
+		return nil
 	}
-	return false
+	return map[string]any{"data": e.Data, "ttl": int(math.Ceil(left.Seconds()))}
 }

@@ -32,18 +32,6 @@ func TestEveryKindOfChannel(t *testing.T) {
 	}
 }
 
-func TestCacheChannelsMiss(t *testing.T) {
-	v := open(t).join()
-	for _, channel := range []string{"cache-x", "private-cache-x", "private-encrypted-cache-x"} {
-		v.ask(channel, "")
-		v.expect("pusher_internal:subscription_succeeded", channel, "{}")
-		v.expect("pusher:cache_miss", channel, "{}")
-	}
-	v.ask("presence-cache-x", `{"user_id":"1"}`)
-	v.hear()
-	v.expect("pusher:cache_miss", "presence-cache-x", "{}")
-}
-
 // The data of a subscription comes as an object, or as a string that holds one.
 func TestDataAsAString(t *testing.T) {
 	v := open(t).join()
