@@ -24,6 +24,8 @@ type Protocol interface {
 	Missed(c diaphone.ChannelName) *sockets.Frame
 	MemberAdded(c diaphone.ChannelName, m Member) *sockets.Frame
 	MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.Frame
+	// Count tells the subscribers how many they are.
+	Count(c diaphone.ChannelName, n int) *sockets.Frame
 }
 
 // Member is a user who is present in a channel, however many sessions that takes.
@@ -52,6 +54,7 @@ var (
 type Hub struct {
 	engine   *sockets.Engine
 	ready    ready
+	later    later
 	sent     atomic.Uint64
 	open     atomic.Int64 // sessions
 	draining atomic.Bool
@@ -83,6 +86,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		workers.Go(h.work)
 	}
 	err := h.engine.Run(ctx)
+	h.later.stop()
 	h.ready.stop()
 	workers.Wait()
 	return err

@@ -53,6 +53,8 @@ func (plain) MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.F
 	return line("-", c, u)
 }
 
+func (plain) Count(c diaphone.ChannelName, n int) *sockets.Frame { return line("count", c, n) }
+
 // commands lets a client steer its own session from the callbacks, as a door would:
 // "join c [user]", "leave c", "sign user". Each is answered by "ok" or the error,
 // except a join, which is answered by plain.Subscribed.

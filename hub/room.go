@@ -26,6 +26,7 @@ type room struct {
 	queue   []*letter // not yet begun
 	next    uint64    // the number of the next letter
 	busy    bool      // somebody carries the queue out
+	tally   tally
 	sweep   sweep
 }
 
@@ -102,6 +103,9 @@ func (r *room) join(s *Session, m *Member, after *sockets.Frame) (taken *seat, f
 		answer = sockets.Join(answer, after)
 	}
 	s.Send(answer)
+	if counts(s.app, r.name) {
+		first = r.recount(s.hub)
+	}
 	return taken, first, nil
 }
 
@@ -145,6 +149,9 @@ func (r *room) leave(taken *seat) (first bool) {
 			r.members = slices.DeleteFunc(r.members, func(m *member) bool { return m == who })
 			first = r.add(&letter{encode: func(p Protocol) *sockets.Frame { return p.MemberRemoved(r.name, who.User) }})
 		}
+	}
+	if s := taken.session; len(r.seats) > 0 && counts(s.app, r.name) {
+		first = r.recount(s.hub)
 	}
 	r.retire()
 	return first

@@ -120,7 +120,7 @@ func (v *visitor) followCache() error {
 	v.say("leave nowhere")
 	v.say("leave cache-x")
 	if text, err := v.listen(); text != "in cache-x" {
-		return fmt.Errorf("heard %q first: %v", text, err)
+		return fmt.Errorf("heard %q first: %w", text, err)
 	}
 	next, answers := -1, 0
 	for {
@@ -140,7 +140,7 @@ func (v *visitor) followCache() error {
 		default:
 			var n int
 			if _, err := fmt.Sscanf(text, "event cache-x e %d", &n); err != nil || next >= 0 && n != next {
-				return fmt.Errorf("heard %q, want %d: %v", text, next, err)
+				return fmt.Errorf("heard %q, want %d: %w", text, next, err)
 			}
 			next = n + 1
 		}

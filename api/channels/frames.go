@@ -55,6 +55,11 @@ func (wire) MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.Fr
 	return channelFrame("pusher_internal:member_removed", c, `{"user_id":`+string(quote(string(u)))+`}`)
 }
 
+// Count implements hub.Protocol.
+func (wire) Count(c diaphone.ChannelName, n int) *sockets.Frame {
+	return channelFrame("pusher_internal:subscription_count", c, `{"subscription_count":`+strconv.Itoa(n)+`}`)
+}
+
 // presence writes the list of members. Java and .NET walk ids, JavaScript and
 // Swift read hash and count: all three, of one mind, and hash is always an object.
 func presence(roster []hub.Member) string {
