@@ -26,6 +26,9 @@ type Protocol interface {
 	MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.Frame
 	// Count tells the subscribers how many they are.
 	Count(c diaphone.ChannelName, n int) *sockets.Frame
+	// Watchlist tells which of the users that a session watches are online, or have
+	// come and gone.
+	Watchlist(online, offline []diaphone.UserID) *sockets.Frame
 }
 
 // Member is a user who is present in a channel, however many sessions that takes.
@@ -102,7 +105,7 @@ func (h *Hub) Publish(app diaphone.AppID, channels []diaphone.ChannelName, e dia
 		except = t.session(e.ExceptSocket)
 	}
 	for _, c := range channels {
-		r := t.room(c)
+		r := t.rooms.room(c)
 		if r == nil && !c.IsCache() {
 			continue
 		}

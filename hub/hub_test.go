@@ -55,9 +55,13 @@ func (plain) MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.F
 
 func (plain) Count(c diaphone.ChannelName, n int) *sockets.Frame { return line("count", c, n) }
 
+func (plain) Watchlist(online, offline []diaphone.UserID) *sockets.Frame {
+	return line("watch", online, offline)
+}
+
 // commands lets a client steer its own session from the callbacks, as a door would:
-// "join c [user]", "leave c", "sign user". Each is answered by "ok" or the error,
-// except a join, which is answered by plain.Subscribed.
+// "join c [user]", "leave c", "sign user", "watch user…". Each is answered by "ok" or
+// the error, except a join and a watch, which the hub answers.
 type commands struct{ s *Session }
 
 func (c commands) OnMessage(_ *sockets.Conn, p []byte) {
@@ -74,6 +78,13 @@ func (c commands) OnMessage(_ *sockets.Conn, p []byte) {
 		}
 	case "leave":
 		err = c.s.Leave(channel)
+	case "watch":
+		var users []diaphone.UserID
+		for _, w := range words[1:] {
+			users = append(users, diaphone.UserID(w))
+		}
+		c.s.Watch(users)
+		return
 	case "sign":
 		err = c.s.SignIn(diaphone.UserID(words[1]))
 	}

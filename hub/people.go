@@ -37,6 +37,14 @@ func (t *tenant) live(u diaphone.UserID) bool {
 	return t.people.byID[u] != nil
 }
 
+// online tells whether a session is signed in as the user.
+func (t *tenant) online(u diaphone.UserID) bool {
+	t.people.mu.RLock()
+	defer t.people.mu.RUnlock()
+	who := t.people.byID[u]
+	return who != nil && len(who.signed) > 0
+}
+
 func (t *tenant) signedIn(u diaphone.UserID) []*Session {
 	t.people.mu.RLock()
 	defer t.people.mu.RUnlock()

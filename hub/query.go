@@ -15,7 +15,7 @@ func (h *Hub) Channel(app diaphone.AppID, name diaphone.ChannelName) (info Chann
 	if t == nil {
 		return ChannelInfo{}, false
 	}
-	r := t.room(name)
+	r := t.rooms.room(name)
 	if r == nil {
 		return ChannelInfo{}, false
 	}
@@ -30,7 +30,7 @@ func (h *Hub) Channels(app diaphone.AppID, prefix string) []ChannelInfo {
 		return nil
 	}
 	var all []ChannelInfo
-	for _, r := range t.roomsWithPrefix(prefix) {
+	for _, r := range t.rooms.withPrefix(prefix) {
 		if info := r.info(); info.Sessions > 0 {
 			all = append(all, info)
 		}

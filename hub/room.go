@@ -13,8 +13,9 @@ import (
 // coming and going) is one sequence of letters; a subscriber hears exactly those
 // numbered from its seat's first.
 type room struct {
-	name diaphone.ChannelName
-	dead atomic.Bool // empty and given up; set under mu
+	name  diaphone.ChannelName
+	table *table
+	dead  atomic.Bool // empty and given up; set under mu
 
 	// gate is held while letters go out to a few subscribers. Leaving takes it too,
 	// so that nothing reaches a session that has left. Taken before mu.
@@ -27,6 +28,7 @@ type room struct {
 	next    uint64    // the number of the next letter
 	busy    bool      // somebody carries the queue out
 	tally   tally
+	watch   *watch // of a watched user's room; nil in a channel's
 	sweep   sweep
 }
 

@@ -22,6 +22,8 @@ type Session struct {
 	id       diaphone.SocketID
 	user     diaphone.UserID // signed in; empty: not
 	seats    map[diaphone.ChannelName]*seat
+	watching []*seat
+	expiry   *time.Timer // until somebody vouches for the session
 }
 
 // Open counts a new connection in under a fresh id. Errors: ErrOverQuota when
@@ -77,6 +79,17 @@ func (s *Session) Send(f *sockets.Frame) {
 // Close begins the closing handshake.
 func (s *Session) Close(code int, reason string) { s.conn.Close(code, reason) }
 
+// Expire calls end after a while, unless by then the session has signed in, or
+// joined a channel that takes a signature: then the app's backend has vouched for
+// it. It is called at most once, before any other call from the callbacks.
+func (s *Session) Expire(after time.Duration, end func()) { s.expiry = s.hub.later.after(after, end) }
+
+func (s *Session) vouch() {
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+}
+
 // Joined tells whether the session is in the channel.
 func (s *Session) Joined(c diaphone.ChannelName) bool { return s.seats[c] != nil }
 
@@ -89,6 +102,8 @@ func (s *Session) SignIn(u diaphone.UserID) error {
 	case "":
 		s.user = u
 		s.tenant.people.change(u, func(p *person) { p.signed[s] = struct{}{} })
+		s.hub.follow(s.tenant, u)
+		s.vouch()
 		return nil
 	}
 	return ErrOtherUser
@@ -113,6 +128,9 @@ func (s *Session) Join(c diaphone.ChannelName, m *Member) error {
 		s.seats = map[diaphone.ChannelName]*seat{}
 	}
 	s.seats[c] = taken
+	if c.NeedsAuth() {
+		s.vouch()
+	}
 	s.hub.wake(taken.room, first)
 	return nil
 }
@@ -132,10 +150,10 @@ func (s *Session) seat(c diaphone.ChannelName, m *Member) (taken *seat, first bo
 		}
 	}
 	for {
-		r := s.tenant.open(c)
+		r := s.tenant.rooms.open(c)
 		taken, first, err := r.join(s, m, after)
 		if err != nil {
-			s.tenant.vacate(r)
+			s.tenant.rooms.vacate(r)
 			return nil, false, err
 		}
 		if taken != nil {
@@ -179,7 +197,7 @@ func (s *Session) stand(up *seat) {
 	r := up.room
 	first := r.leave(up)
 	if r.dead.Load() {
-		s.tenant.forget(r)
+		r.table.forget(r)
 	}
 	s.hub.wake(r, first)
 }
@@ -189,10 +207,15 @@ func (s *Session) End() {
 	for _, taken := range s.seats {
 		s.stand(taken)
 	}
-	s.seats = nil
+	for _, taken := range s.watching {
+		s.stand(taken)
+	}
+	s.seats, s.watching = nil, nil
 	if s.user != "" {
 		s.tenant.people.change(s.user, func(p *person) { delete(p.signed, s) })
+		s.hub.follow(s.tenant, s.user)
 	}
+	s.vouch() // its timer is of no more use
 	s.tenant.exit(s)
 	if s.hub.open.Add(-1) == 0 {
 		select {

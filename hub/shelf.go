@@ -108,7 +108,7 @@ func (h *Hub) keep(t *tenant, c diaphone.ChannelName, e *diaphone.Event, l *lett
 	s := t.shelves.of(c)
 	s.mu.Lock()
 	s.put(c, e, time.Now())
-	r := t.room(c)
+	r := t.rooms.room(c)
 	if r == nil {
 		s.mu.Unlock()
 		return

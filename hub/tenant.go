@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"strings"
 	"sync"
 
 	"github.com/diaphone-dev/diaphone"
@@ -9,8 +8,10 @@ import (
 
 // tenant is the live side of one app.
 type tenant struct {
+	rooms   table // of channels
+	watched table // of users, by their channel's name
+
 	mu       sync.RWMutex
-	rooms    map[diaphone.ChannelName]*room
 	sessions map[diaphone.SocketID]*Session
 
 	people  people
@@ -19,7 +20,6 @@ type tenant struct {
 
 func newTenant() *tenant {
 	return &tenant{
-		rooms:    map[diaphone.ChannelName]*room{},
 		sessions: map[diaphone.SocketID]*Session{},
 		people:   people{byID: map[diaphone.UserID]*person{}},
 		shelves:  newShelves(),
@@ -59,57 +59,8 @@ func (t *tenant) everySession() []*Session {
 	return all
 }
 
-func (t *tenant) room(name diaphone.ChannelName) *room {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.rooms[name]
-}
-
-// open gives the channel's room, a new one if there is none that lives.
-func (t *tenant) open(name diaphone.ChannelName) *room {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := t.rooms[name]
-	if r == nil || r.dead.Load() {
-		r = &room{name: name}
-		t.rooms[name] = r
-	}
-	return r
-}
-
-// forget drops a dead room, unless another has taken its place.
-func (t *tenant) forget(r *room) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.rooms[r.name] == r {
-		delete(t.rooms, r.name)
-	}
-}
-
-// vacate gives up a room that was opened and then not entered.
-func (t *tenant) vacate(r *room) {
-	r.mu.Lock()
-	r.retire()
-	r.mu.Unlock()
-	if r.dead.Load() {
-		t.forget(r)
-	}
-}
-
-func (t *tenant) roomsWithPrefix(prefix string) []*room {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	var found []*room
-	for name, r := range t.rooms {
-		if strings.HasPrefix(string(name), prefix) {
-			found = append(found, r)
-		}
-	}
-	return found
-}
-
 func (t *tenant) size() (connections, channels int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return len(t.sessions), len(t.rooms)
+	return len(t.sessions), t.rooms.len()
 }

@@ -60,6 +60,13 @@ func (d *Door) connect(c echo.Context) error {
 			return d.turnAway(conn, err)
 		}
 		session.Send(established(session.ID(), d.activity))
+		if within := app.Channels.AuthoriseWithin; within > 0 {
+			session.Expire(within, func() {
+				const reason = "Neither signed in nor subscribed to a private or presence channel in time"
+				session.Send(errorFrame(codeUnauthorised, reason))
+				session.Close(codeUnauthorised, reason)
+			})
+		}
 		return &client{app: app, session: session, protocol: protocol}
 	})
 }

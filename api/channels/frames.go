@@ -60,6 +60,31 @@ func (wire) Count(c diaphone.ChannelName, n int) *sockets.Frame {
 	return channelFrame("pusher_internal:subscription_count", c, `{"subscription_count":`+strconv.Itoa(n)+`}`)
 }
 
+// Watchlist implements hub.Protocol.
+func (wire) Watchlist(online, offline []diaphone.UserID) *sockets.Frame {
+	data := []byte(`{"events":[`)
+	for _, change := range []struct {
+		name  string
+		users []diaphone.UserID
+	}{{"online", online}, {"offline", offline}} {
+		if len(change.users) == 0 {
+			continue
+		}
+		if data[len(data)-1] == '}' {
+			data = append(data, ',')
+		}
+		data = append(data, `{"name":"`+change.name+`","user_ids":[`...)
+		for i, u := range change.users {
+			if i > 0 {
+				data = append(data, ',')
+			}
+			data = appendQuote(data, string(u))
+		}
+		data = append(data, `]}`...)
+	}
+	return connectionFrame("pusher_internal:watchlist_events", quote(string(data)+`]}`))
+}
+
 // presence writes the list of members. Java and .NET walk ids, JavaScript and
 // Swift read hash and count: all three, of one mind, and hash is always an object.
 func presence(roster []hub.Member) string {

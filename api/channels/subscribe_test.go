@@ -185,13 +185,17 @@ func TestPresenceMembersThatAreRefused(t *testing.T) {
 func TestSignIn(t *testing.T) {
 	h := open(t)
 	v := h.join()
-	const data = `{"id":"12345","user_info":{"name":"Ada"},"watchlist":["u2"]}`
+	const data = `{"id":"12345","user_info":{"name":"Ada"}}`
 	v.emit("pusher:signin", map[string]string{"user_data": data, "auth": "app-key:" + sign("app-secret", "1.2::user::"+data)})
 	v.expectError(nil, "Invalid signature")
 	v.signIn(`{"id":7}`)
 	v.expectError(nil, "Invalid user_data")
 	v.signIn(`{"id":""}`)
 	v.expectError(nil, "Invalid user_data")
+	for _, list := range []string{`7`, `"u2"`, `[7]`, `[""]`, `{}`, `[null]`} {
+		v.signIn(`{"id":"12345","watchlist":` + list + `}`)
+		v.expectError(nil, "watchlist should be")
+	}
 	v.signIn(data)
 	f := v.hear()
 	want, _ := json.Marshal(map[string]string{"user_data": data})
