@@ -62,6 +62,8 @@ func (d *Door) Mount(e *echo.Echo) {
 	g.GET("/apps/:app/channels", d.signed(d.listChannels))
 	g.GET("/apps/:app/channels/:channel", d.signed(d.getChannel))
 	g.GET("/apps/:app/channels/:channel/users", d.signed(d.listUsers))
+	g.POST("/apps/:app/channels/:channel/events", d.signed(d.postToChannel))
+	g.GET("/apps/:app/channels/:channel/stats", d.signed(d.channelStats))
 	g.POST("/apps/:app/users/:user/terminate_connections", d.signed(d.terminate))
 	g.Any("/apps/*", func(c echo.Context) error { return c.String(http.StatusNotFound, "Not found") })
 

@@ -29,8 +29,8 @@ type trigger struct {
 }
 
 func (d *Door) postEvent(c echo.Context, in *call) error {
-	var t trigger
-	if err := decode(in.body, &t); err != nil {
+	t, err := triggered(in)
+	if err != nil {
 		return err
 	}
 	m, err := t.message(in.app)
@@ -43,6 +43,27 @@ func (d *Door) postEvent(c echo.Context, in *call) error {
 		return err
 	}
 	return success(c, answer)
+}
+
+// triggered reads an event from the body or, when there is none, from the query:
+// Pusher's REST reference allows both, though no SDK uses the latter.
+func triggered(in *call) (t trigger, err error) {
+	if _, named := in.query["name"]; len(in.body) > 0 || !named {
+		return t, decode(in.body, &t)
+	}
+	t = trigger{
+		Name:     in.query["name"],
+		Channel:  in.query["channel"],
+		SocketID: in.query["socket_id"],
+		Info:     in.query["info"],
+	}
+	if c, ok := in.query["channels[]"]; ok {
+		t.Channels = []string{c}
+	}
+	if data, ok := in.query["data"]; ok {
+		t.Data = quote(data)
+	}
+	return t, nil
 }
 
 func (d *Door) postBatch(c echo.Context, in *call) error {

@@ -193,7 +193,11 @@ func TestQueries(t *testing.T) {
 		{"/channels/presence-x/users", "", "", 200, `{"users":[{"id":"7"}]}`},
 		{"/channels/presence-none/users", "", "", 200, `{"users":[]}`},
 		{"/channels/news/users", "", "", 400, ""},
-		{"/channels/news/stats", "", "", 404, ""},
+		{"/channels/news/stats", "", "", 200, `{"connection_count":2,"occupied":true}`},
+		{"/channels/presence-x/stats", "", "", 200, `{"connection_count":2,"occupied":true,"user_count":1}`},
+		{"/channels/nobody/stats", "", "", 200, `{"connection_count":0,"occupied":false}`},
+		{"/channels/a%20b/stats", "", "", 400, ""},
+		{"/channels/news/made_up", "", "", 404, ""},
 	} {
 		query := map[string]string{}
 		if c.info != "" {
@@ -226,4 +230,70 @@ func TestTerminate(t *testing.T) {
 	signed.expectClose(codeUnauthorised)
 	member.expectNothing()
 	other.expectNothing()
+}
+
+func TestTheDeprecatedWayToPublish(t *testing.T) {
+	h := open(t)
+	a, b := h.join(), h.join()
+	a.subscribe("cache-news")
+	a.hear()
+	b.subscribe("cache-news")
+	b.hear()
+	post := func(channel, body string, query map[string]string) (int, string) {
+		t.Helper()
+		return h.do(request{path: "/apps/1/channels/" + channel + "/events", body: body, query: query})
+	}
+	for _, body := range []string{`{"a":  1}`, "plain text", ""} {
+		if status, text := post("cache-news", body, map[string]string{"name": "e", "socket_id": string(b.id)}); status != 202 || text != "" {
+			t.Errorf("%d %q", status, text)
+		}
+		a.expect("e", "cache-news", body)
+	}
+	b.expectNothing()
+	for name, c := range map[string]struct {
+		channel, body string
+		query         map[string]string
+		status        int
+	}{
+		"no name":       {"news", "x", nil, 400},
+		"bad channel":   {"a%20b", "x", map[string]string{"name": "e"}, 400},
+		"bad socket":    {"news", "x", map[string]string{"name": "e", "socket_id": "x"}, 400},
+		"not UTF-8":     {"news", "\xff", map[string]string{"name": "e"}, 400},
+		"of a protocol": {"news", "x", map[string]string{"name": "pusher:error"}, 400},
+		"10,241 bytes":  {"news", strings.Repeat("x", 10241), map[string]string{"name": "e"}, 413},
+	} {
+		if status, text := post(c.channel, c.body, c.query); status != c.status {
+			t.Errorf("%s: %d %s", name, status, text)
+		}
+	}
+	a.expectNothing()
+}
+
+// Without a body, the parameters of an event may stand in the query.
+func TestAnEventInTheQuery(t *testing.T) {
+	h := open(t)
+	a := h.join()
+	a.subscribe("news")
+	post := func(query map[string]string) (int, string) {
+		t.Helper()
+		return h.do(request{path: "/apps/1/events", query: query})
+	}
+	for _, at := range []string{"channel", "channels[]"} {
+		status, text := post(map[string]string{"name": "e", "data": `{"a": "b c+&ü"}`, at: "news", "info": "subscription_count"})
+		if status != 200 || text != `{"channels":{"news":{"subscription_count":1}}}` {
+			t.Errorf("%d %s", status, text)
+		}
+		a.expect("e", "news", `{"a": "b c+&ü"}`)
+	}
+	if status, _ := post(map[string]string{"name": "e", "data": "1", "channel": "news", "socket_id": string(a.id)}); status != 200 {
+		t.Error(status)
+	}
+	for _, query := range []map[string]string{
+		{"name": "e", "channel": "news"}, {"name": "e", "data": "1"}, {"name": "", "data": "1", "channel": "news"},
+	} {
+		if status, text := post(query); status != 400 {
+			t.Errorf("%v: %d %s", query, status, text)
+		}
+	}
+	a.expectNothing()
 }

@@ -54,6 +54,8 @@ func matrix() map[string]row {
 		"GET /apps/{app}/channels":                            {"/apps/1/channels", "", 401, 401, 401},
 		"GET /apps/{app}/channels/{channel}":                  {"/apps/1/channels/news", "", 401, 401, 401},
 		"GET /apps/{app}/channels/{channel}/users":            {"/apps/1/channels/presence-a/users", "", 401, 401, 401},
+		"POST /apps/{app}/channels/{channel}/events":          {"/apps/1/channels/news/events", message, 401, 401, 401},
+		"GET /apps/{app}/channels/{channel}/stats":            {"/apps/1/channels/news/stats", "", 401, 401, 401},
 		"POST /apps/{app}/users/{user}/terminate_connections": {"/apps/1/users/ana/terminate_connections", "", 401, 401, 401},
 		// Everybody may connect; what a connection may hear is tested in its door.
 		"GET /app/{key}": {},
