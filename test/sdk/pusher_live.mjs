@@ -11,8 +11,8 @@ const patience = 10_000;
 const server = new PusherServer({ appId, key, secret, host: "127.0.0.1", port, useTLS: false });
 
 // Auth handlers in the script stand for the app's backend; member is who it
-// takes the client for.
-function connect(member) {
+// takes the client for, watchlist whom that member watches.
+function connect(member, watchlist) {
   return new PusherClient(key, {
     cluster: "any",
     wsHost: "127.0.0.1",
@@ -29,7 +29,7 @@ function connect(member) {
     },
     userAuthentication: {
       customHandler: ({ socketId }, callback) =>
-        callback(null, server.authenticateUser(socketId, { id: member, user_info: { name: member.toUpperCase() } })),
+        callback(null, server.authenticateUser(socketId, { id: member, user_info: { name: member.toUpperCase() }, watchlist })),
     },
   });
 }
@@ -144,6 +144,99 @@ async function users(ana, results) {
   results.toUser = await hello;
 }
 
+async function clientEvents(ana, bob, results) {
+  const anaRoom = ana.channel("private-room");
+  const [bobRoom] = await subscribed(bob, "private-room");
+  const anaHeard = record(anaRoom);
+  const typing = once(bobRoom, "client-typing");
+  results.clientSent = anaRoom.trigger("client-typing", { on: true, "ü": [1] });
+  results.clientEvent = await typing;
+
+  const [anaPresence] = await subscribed(ana, "presence-whisper");
+  const [bobPresence] = await subscribed(bob, "presence-whisper");
+  const from = within("client event with metadata", (done) =>
+    anaPresence.bind("client-hi", (data, metadata) => done([data, metadata])),
+  );
+  bobPresence.trigger("client-hi", "text");
+  results.clientFrom = await from;
+
+  const tooFast = once(ana.connection, "error");
+  for (let i = 0; i < 40; i++) anaRoom.trigger("client-flood", i);
+  results.clientTooFast = (await tooFast).data.code;
+  results.clientState = ana.connection.state;
+
+  const echo = within("the last of private-room", (done) => anaRoom.bind("last", done));
+  await server.trigger("private-room", "last", {});
+  await echo;
+  results.clientEchoed = anaHeard.map(([name]) => name).filter((name) => name.startsWith("client-"));
+  ana.unsubscribe("presence-whisper");
+  bob.unsubscribe("presence-whisper");
+}
+
+// A handler that is bound before the subscription hears what comes right behind it.
+const watched = (client, name, events) => {
+  const heard = [];
+  const channel = client.subscribe(name);
+  return within(`${events} events of ${name}`, (done) =>
+    channel.bind_global((event, data) => {
+      heard.push([event, data]);
+      if (heard.length === events) done([...heard]);
+    }),
+  );
+};
+
+async function cacheChannels(ana, bob, results) {
+  results.cacheMiss = await watched(ana, "private-cache-news", 3);
+  await server.trigger("private-cache-news", "headline", { n: 1 }, { socket_id: bob.connection.socket_id });
+  results.cacheHit = await watched(bob, "private-cache-news", 3);
+  const info = await server.get({ path: "/channels/private-cache-news", params: { info: "cache" } });
+  results.cacheInfo = (await info.json()).cache;
+}
+
+async function counts(ana, bob, results) {
+  const counted = within("a count of 2", (done) =>
+    ana.subscribe("crowd").bind("pusher:subscription_count", ({ subscription_count }) => {
+      if (subscription_count === 2) done(ana.channel("crowd").subscriptionCount);
+    }),
+  );
+  await subscribed(bob, "crowd");
+  results.count2 = await counted;
+}
+
+async function watchlists(results) {
+  const eve = connect("eve", ["zoe", "max"]);
+  const zoe = connect("zoe");
+  await Promise.all([eve, zoe].map((client) => once(client.connection, "connected")));
+  zoe.signin();
+  await once(zoe, "pusher:signin_success");
+  const heard = [];
+  let wanted = 2;
+  const enough = (what) =>
+    within(what, (done) => {
+      const look = setInterval(() => {
+        if (heard.length >= wanted) {
+          clearInterval(look);
+          done();
+        }
+      }, 5);
+    });
+  for (const name of ["online", "offline"]) {
+    eve.user.watchlist.bind(name, ({ user_ids }) => heard.push([name, ...user_ids]));
+  }
+  eve.signin();
+  await enough("the first state");
+  wanted = 3;
+  zoe.disconnect();
+  await enough("zoe offline");
+  wanted = 4;
+  const max = connect("max");
+  max.signin();
+  await enough("max online");
+  results.watchlist = heard;
+  eve.disconnect();
+  max.disconnect();
+}
+
 async function reconnect(ana, results) {
   const before = ana.connection.socket_id;
   const states = [];
@@ -209,6 +302,10 @@ const [ana, bob, bob2] = [connect("ana"), connect("bob"), connect("bob")];
 await Promise.all([ana, bob, bob2].map((client) => once(client.connection, "connected")));
 results.socketId = ana.connection.socket_id;
 await eventsAndExclusion(ana, bob, results);
+await clientEvents(ana, bob, results);
+await cacheChannels(ana, bob, results);
+await counts(ana, bob, results);
+await watchlists(results);
 await presence(ana, bob, bob2, results);
 await users(ana, results);
 await reconnect(ana, results);

@@ -28,7 +28,11 @@ import (
 // connections that are signed in as the user, as a restart would.
 func pusherDoor(t *testing.T) string {
 	t.Helper()
-	apps, err := gateway.NewApps([]diaphone.App{{ID: "1", Keys: []diaphone.Key{{Key: "app-key", Secret: "app-secret"}}}})
+	apps, err := gateway.NewApps([]diaphone.App{{
+		ID:       "1",
+		Keys:     []diaphone.Key{{Key: "app-key", Secret: "app-secret"}},
+		Channels: diaphone.ChannelSettings{ClientEvents: true, SubscriptionCount: true},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,21 +68,35 @@ func pusherDoor(t *testing.T) string {
 
 // pusherSaw is what pusher_live.mjs prints.
 type pusherSaw struct {
-	SocketID        string
-	TriggerStatus   int
-	TriggerBody     string
-	PublicEvent     json.RawMessage
-	PrivateEvent    string
-	ExcludedHeard   []string
-	Info            json.RawMessage
-	PresenceAlone   json.RawMessage
-	PresenceBoth    json.RawMessage
-	MemberAdded     json.RawMessage
-	MemberRemoved   json.RawMessage
-	PresenceHeard   []string
-	Users           json.RawMessage
-	Count           json.RawMessage
-	Channels        json.RawMessage
+	SocketID      string
+	TriggerStatus int
+	TriggerBody   string
+	PublicEvent   json.RawMessage
+	PrivateEvent  string
+	ExcludedHeard []string
+	Info          json.RawMessage
+	PresenceAlone json.RawMessage
+	PresenceBoth  json.RawMessage
+	MemberAdded   json.RawMessage
+	MemberRemoved json.RawMessage
+	PresenceHeard []string
+	Users         json.RawMessage
+	Count         json.RawMessage
+	Channels      json.RawMessage
+	ClientSent    bool
+	ClientEvent   json.RawMessage
+	ClientFrom    json.RawMessage
+	ClientTooFast int
+	ClientState   string
+	ClientEchoed  []string
+	CacheMiss     json.RawMessage
+	CacheHit      json.RawMessage
+	CacheInfo     struct {
+		Data string
+		TTL  int
+	}
+	Count2          int
+	Watchlist       json.RawMessage
 	SignedIn        string
 	ToUser          json.RawMessage
 	ReconnectStates []string
@@ -133,6 +151,11 @@ func (saw *pusherSaw) check(t *testing.T) {
 		"presence, both":            {saw.PresenceBoth, `{"count":2,"me":"bob","ids":["ana","bob"]}`},
 		"member_added":              {saw.MemberAdded, `{"id":"bob","info":{"name":"BOB"}}`},
 		"member_removed":            {saw.MemberRemoved, `{"id":"bob","info":{"name":"BOB"}}`},
+		"client event":              {saw.ClientEvent, `{"on":true,"ü":[1]}`},
+		"client event's sender":     {saw.ClientFrom, `["text",{"user_id":"bob"}]`},
+		"empty cache":               {saw.CacheMiss, `[["pusher:subscription_succeeded",{}],["pusher:cache_miss",{}],["pusher:subscription_count",{"subscription_count":1}]]`},
+		"cache":                     {saw.CacheHit, `[["pusher:subscription_succeeded",{}],["headline",{"n":1}],["pusher:subscription_count",{"subscription_count":2}]]`},
+		"watchlist":                 {saw.Watchlist, `[["online","zoe"],["offline","max"],["offline","zoe"],["online","max"]]`},
 		"users":                     {saw.Users, `{"users":[{"id":"ana"},{"id":"bob"}]}`},
 		"count":                     {saw.Count, `{"occupied":true,"subscription_count":3,"user_count":2}`},
 		"channels":                  {saw.Channels, `{"channels":{"presence-room":{"user_count":2}}}`},
@@ -154,6 +177,15 @@ func (saw *pusherSaw) check(t *testing.T) {
 	}
 	if saw.SignedIn != "ana" {
 		t.Errorf("signed in as %q", saw.SignedIn)
+	}
+	if !saw.ClientSent || saw.ClientTooFast != 4301 || saw.ClientState != "connected" || len(saw.ClientEchoed) > 0 {
+		t.Errorf("client events: sent %v, too fast %d, then %q, echoed %v", saw.ClientSent, saw.ClientTooFast, saw.ClientState, saw.ClientEchoed)
+	}
+	if saw.CacheInfo.Data != `{"n":1}` || saw.CacheInfo.TTL < 1700 || saw.CacheInfo.TTL > 1800 {
+		t.Errorf("info=cache: %+v", saw.CacheInfo)
+	}
+	if saw.Count2 != 2 {
+		t.Errorf("subscriptionCount %d", saw.Count2)
 	}
 	saw.checkConnections(t)
 }
