@@ -53,6 +53,7 @@ type Event struct {
 	Name         string
 	Data         string   // delivered unchanged; usually JSON
 	ExceptSocket SocketID // does not receive it; empty: none
+	Position     Position // in the channel's history; zero: none is kept
 	Sender       UserID   // the member who sent it, of a client event on a presence channel
 }
 

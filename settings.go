@@ -1,6 +1,9 @@
 package diaphone
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // ChannelSettings are an app's choices for its channels and sockets. The zero
 // value means the defaults.
@@ -20,6 +23,36 @@ type ChannelSettings struct {
 	// AuthoriseWithin is how long a connection may neither sign in nor enter a
 	// private or presence channel before it is closed; 0: for ever.
 	AuthoriseWithin time.Duration
+	// History says of which channels past events are kept; none: of no channel.
+	History []HistoryRule
+}
+
+// HistoryRule has the events of some channels kept for those who were away.
+type HistoryRule struct {
+	Prefix string        // of the channels; empty: all
+	Events int           // of each channel, at most; default DefaultHistoryEvents
+	For    time.Duration // and for so long; default DefaultHistoryFor
+}
+
+// The defaults of a HistoryRule bridge a phone's way through a tunnel.
+const (
+	DefaultHistoryEvents = 100
+	DefaultHistoryFor    = 5 * time.Minute
+)
+
+// HistoryOf gives the rule of a channel, the one with the longest prefix, with its
+// defaults filled in; ok is false when there is none.
+func (s *ChannelSettings) HistoryOf(c ChannelName) (rule HistoryRule, ok bool) {
+	for _, r := range s.History {
+		if strings.HasPrefix(string(c), r.Prefix) && (!ok || len(r.Prefix) > len(rule.Prefix)) {
+			rule, ok = r, true
+		}
+	}
+	rule.Events = inForce(rule.Events, DefaultHistoryEvents)
+	if rule.For <= 0 {
+		rule.For = DefaultHistoryFor
+	}
+	return rule, ok
 }
 
 // Limits of one app. The zero value means the defaults.

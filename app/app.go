@@ -108,7 +108,7 @@ func (a *App) wire() error {
 	})
 	a.gateway = gateway.New(gateway.Config{
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Providers: a.tenants.Providers,
-		Fanout: a.hub.Publish, Wake: a.push.Wake,
+		Fanout: a.hub.Publish, Past: a.hub.Past, Wake: a.push.Wake,
 	})
 	registry.MustRegister(&parts{store: a.store, hub: a.hub})
 	handler, err := api.New(api.Config{

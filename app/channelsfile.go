@@ -15,6 +15,12 @@ type (
 		Watchlist         *bool             `yaml:"watchlist"` // nil: on
 		Origins           []diaphone.Origin `yaml:"origins"`
 		AuthoriseWithin   time.Duration     `yaml:"authorise_within"`
+		History           []historyEntry    `yaml:"history"`
+	}
+	historyEntry struct {
+		Prefix string        `yaml:"prefix"`
+		Events int           `yaml:"events"`
+		For    time.Duration `yaml:"for"`
 	}
 	limitsEntry struct {
 		EventBytes      int `yaml:"event_bytes"`
@@ -37,12 +43,20 @@ func (r *appsReader) channels(at string, e channelsEntry) diaphone.ChannelSettin
 	if w := e.AuthoriseWithin; w != 0 && w < minAuthoriseWithin {
 		r.faultf(at+".authorise_within", "at least %s, such as 30s; leave it out to let connections be", minAuthoriseWithin)
 	}
+	var history []diaphone.HistoryRule
+	for i, h := range e.History {
+		if h.Events < 0 || h.For < 0 {
+			r.faultf(fmt.Sprintf("%s.history[%d]", at, i), "events and for are 0 (the default) or more")
+		}
+		history = append(history, diaphone.HistoryRule(h))
+	}
 	return diaphone.ChannelSettings{
 		ClientEvents:      e.ClientEvents,
 		SubscriptionCount: e.SubscriptionCount,
 		NoWatchlist:       e.Watchlist != nil && !*e.Watchlist,
 		Origins:           e.Origins,
 		AuthoriseWithin:   e.AuthoriseWithin,
+		History:           history,
 	}
 }
 

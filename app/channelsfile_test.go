@@ -31,6 +31,7 @@ apps:
       watchlist: false
       origins: [https://example.com, "https://*.example.org"]
       authorise_within: 30s
+      history: [{ prefix: chat-, events: 50, for: 1m }, {}]
     limits:
       event_bytes: 20480
       connections: 5
@@ -47,7 +48,8 @@ apps:
 		{ID: "1"},
 		{ID: "2",
 			Channels: diaphone.ChannelSettings{ClientEvents: true, SubscriptionCount: true, NoWatchlist: true,
-				Origins: []diaphone.Origin{"https://example.com", "https://*.example.org"}, AuthoriseWithin: 30 * time.Second},
+				Origins: []diaphone.Origin{"https://example.com", "https://*.example.org"}, AuthoriseWithin: 30 * time.Second,
+				History: []diaphone.HistoryRule{{Prefix: "chat-", Events: 50, For: time.Minute}, {}}},
 			Limits: diaphone.Limits{EventBytes: 20480, Connections: 5, PresenceMembers: 1000, Channels: 7, ClientEvents: 20}},
 		{ID: "3"},
 	} {
@@ -68,6 +70,7 @@ func TestChannelSettingsThatAreRefused(t *testing.T) {
 		"channels: { authorise_within: 1ms }":      "at least 1s",
 		"channels: { authorise_within: -1s }":      "at least 1s",
 		"channels: { authorise_within: soon }":     "apps.yaml:",
+		"channels: { history: [{ events: -1 }] }":  "history[0]",
 		"channels: { watchlist: perhaps }":         "apps.yaml:",
 		"channels: { clientevents: true }":         "apps.yaml:",
 		"limits: { presence_members: -1 }":         "limits.presence_members: limits are 0",

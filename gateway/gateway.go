@@ -22,7 +22,10 @@ type Config struct {
 	History   storage.History
 	Providers map[diaphone.Lane]providers.Provider
 	// Fanout hands an event to the live side and does not wait for sockets.
-	Fanout func(app diaphone.AppID, channels []diaphone.ChannelName, e diaphone.Event)
+	Fanout func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event)
+	// Past gives what the live side has kept of a channel's events; ok is false when
+	// the app keeps none of the channel.
+	Past func(app *diaphone.App, c diaphone.ChannelName, since diaphone.Position, most int) (past diaphone.Past, ok bool)
 	// Wake tells the asleep side of new work. It does not wait either.
 	Wake func(lanes []diaphone.Lane, unplanned bool)
 }
@@ -85,7 +88,7 @@ func (g *Gateway) Publish(ctx context.Context, m *diaphone.Message, idem storage
 	}
 	if m.Event != nil {
 		if channels := listeners(&m.To); len(channels) > 0 {
-			g.parts.Fanout(app.ID, channels, *m.Event)
+			g.parts.Fanout(app, channels, *m.Event)
 		}
 	}
 	return p, nil

@@ -22,6 +22,9 @@ type Protocol interface {
 	Subscribed(c diaphone.ChannelName, roster []Member) *sockets.Frame
 	// Missed tells it, in a cache channel, that no event is kept.
 	Missed(c diaphone.ChannelName) *sockets.Frame
+	// Resumed tells it how its wish to resume has ended: with complete, all that it
+	// has missed follows; else it must look elsewhere for what was before position.
+	Resumed(c diaphone.ChannelName, position diaphone.Position, complete bool) *sockets.Frame
 	MemberAdded(c diaphone.ChannelName, m Member) *sockets.Frame
 	MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.Frame
 	// Count tells the subscribers how many they are.
@@ -56,6 +59,7 @@ var (
 // Hub is safe for concurrent use. New starts no goroutine.
 type Hub struct {
 	engine   *sockets.Engine
+	epoch    string // of all positions that this hub gives
 	ready    ready
 	later    later
 	sent     atomic.Uint64
@@ -71,6 +75,7 @@ type Hub struct {
 func New(c Config) *Hub {
 	h := &Hub{
 		engine:  sockets.New(c.Sockets),
+		epoch:   newEpoch(),
 		emptied: make(chan struct{}, 1),
 		tenants: map[diaphone.AppID]*tenant{},
 	}
@@ -97,28 +102,28 @@ func (h *Hub) Run(ctx context.Context) error {
 
 // Publish hands an event to everyone in the channels but e.ExceptSocket. It never
 // waits for a socket. Events of one caller reach each channel's subscribers in order.
-// Cache channels keep it for those who come later, whoever they are.
-func (h *Hub) Publish(app diaphone.AppID, channels []diaphone.ChannelName, e diaphone.Event) {
+// Where the channel has a cache or the app wants a history, it is kept for those who
+// come later, whoever they are.
+func (h *Hub) Publish(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event) {
 	t := h.tenantOf(app)
 	var except *Session
 	if e.ExceptSocket != "" {
 		except = t.session(e.ExceptSocket)
 	}
 	for _, c := range channels {
-		r := t.rooms.room(c)
-		if r == nil && !c.IsCache() {
-			continue
+		if t.keeps(c) {
+			h.keep(t, c, e, except)
+		} else if r := t.rooms.room(c); r != nil {
+			h.post(r, eventLetter(c, &e, except))
 		}
-		l := &letter{
-			except: except,
-			size:   len(e.Data),
-			encode: func(p Protocol) *sockets.Frame { return p.Event(c, &e) },
-		}
-		if c.IsCache() {
-			h.keep(t, c, &e, l)
-		} else {
-			h.post(r, l)
-		}
+	}
+}
+
+func eventLetter(c diaphone.ChannelName, e *diaphone.Event, except *Session) *letter {
+	return &letter{
+		except: except,
+		size:   len(e.Data),
+		encode: func(p Protocol) *sockets.Frame { return p.Event(c, e) },
 	}
 }
 

@@ -32,6 +32,9 @@ func line(words ...any) *sockets.Frame {
 }
 
 func (plain) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
+	if e.Position.Epoch != "" {
+		return line("event", c, e.Name, e.Data, "at", e.Position)
+	}
 	return line("event", c, e.Name, e.Data)
 }
 
@@ -44,6 +47,10 @@ func (plain) Subscribed(c diaphone.ChannelName, roster []Member) *sockets.Frame 
 }
 
 func (plain) Missed(c diaphone.ChannelName) *sockets.Frame { return line("missed", c) }
+
+func (plain) Resumed(c diaphone.ChannelName, p diaphone.Position, complete bool) *sockets.Frame {
+	return line("resumed", c, p, complete)
+}
 
 func (plain) MemberAdded(c diaphone.ChannelName, m Member) *sockets.Frame {
 	return line("+", c, m.User)
@@ -60,7 +67,7 @@ func (plain) Watchlist(online, offline []diaphone.UserID) *sockets.Frame {
 }
 
 // commands lets a client steer its own session from the callbacks, as a door would:
-// "join c [user]", "leave c", "sign user", "watch user…". Each is answered by "ok" or
+// "join c [user]", "resume c [position]", "leave c", "sign user", "watch user…". Each is answered by "ok" or
 // the error, except a join and a watch, which the hub answers.
 type commands struct{ s *Session }
 
@@ -74,6 +81,11 @@ func (c commands) OnMessage(_ *sockets.Conn, p []byte) {
 			m = &Member{User: diaphone.UserID(words[2])}
 		}
 		if err = c.s.Join(channel, m); err == nil {
+			return
+		}
+	case "resume":
+		since, _ := diaphone.ParsePosition(strings.Join(words[2:], ""))
+		if err = c.s.Resume(channel, nil, &since); err == nil {
 			return
 		}
 	case "leave":
@@ -106,6 +118,7 @@ type refused struct{}
 type site struct {
 	*Hub
 	t    testing.TB
+	app  *diaphone.App
 	addr string
 }
 
@@ -136,7 +149,7 @@ func openFor(t testing.TB, c Config, app diaphone.App) *site {
 		run.Wait()
 		web.Close()
 	})
-	return &site{Hub: h, t: t, addr: strings.TrimPrefix(web.URL, "http://")}
+	return &site{Hub: h, t: t, app: &app, addr: strings.TrimPrefix(web.URL, "http://")}
 }
 
 type visitor struct {
@@ -221,7 +234,7 @@ func (s *site) publish(channel, data string, except ...diaphone.SocketID) {
 	if len(except) > 0 {
 		e.ExceptSocket = except[0]
 	}
-	s.Publish(testApp.ID, []diaphone.ChannelName{diaphone.ChannelName(channel)}, e)
+	s.Publish(s.app, []diaphone.ChannelName{diaphone.ChannelName(channel)}, e)
 }
 
 func TestEventsReachSubscribersOnly(t *testing.T) {
@@ -238,7 +251,7 @@ func TestEventsReachSubscribersOnly(t *testing.T) {
 	b.expect("event news e 1")
 	b.expect("event other e 3")
 	b.expect("event news e 4")
-	s.Publish("2", []diaphone.ChannelName{"news"}, diaphone.Event{Name: "another app's"})
+	s.Publish(&diaphone.App{ID: "2"}, []diaphone.ChannelName{"news"}, diaphone.Event{Name: "another app's"})
 	a.do("leave news", "ok")
 	a.do("leave news", ErrNotJoined.Error())
 	b.do("join news", ErrJoined.Error())

@@ -23,13 +23,14 @@ type Session struct {
 	user     diaphone.UserID // signed in; empty: not
 	seats    map[diaphone.ChannelName]*seat
 	watching []*seat
+	replayed int         // bytes of the past that it was sent
 	expiry   *time.Timer // until somebody vouches for the session
 }
 
 // Open counts a new connection in under a fresh id. Errors: ErrOverQuota when
 // the app's limit (0: none) is reached, ErrDraining.
 func (h *Hub) Open(app *diaphone.App, conn *sockets.Conn, p Protocol) (*Session, error) {
-	s := &Session{hub: h, app: app, tenant: h.tenantOf(app.ID), conn: conn, protocol: p, id: newSocketID()}
+	s := &Session{hub: h, app: app, tenant: h.tenantOf(app), conn: conn, protocol: p, id: newSocketID()}
 	if err := s.tenant.enter(s, app.Limits.Connections); err != nil {
 		return nil, err
 	}
@@ -42,16 +43,16 @@ func (h *Hub) Open(app *diaphone.App, conn *sockets.Conn, p Protocol) (*Session,
 	return s, nil
 }
 
-func (h *Hub) tenantOf(app diaphone.AppID) *tenant {
-	if t := h.tenant(app); t != nil {
+func (h *Hub) tenantOf(app *diaphone.App) *tenant {
+	if t := h.tenant(app.ID); t != nil {
 		return t
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.tenants[app] == nil {
-		h.tenants[app] = newTenant()
+	if h.tenants[app.ID] == nil {
+		h.tenants[app.ID] = newTenant(app, h.epoch)
 	}
-	return h.tenants[app]
+	return h.tenants[app.ID]
 }
 
 // newSocketID makes an id that nobody can guess: it is the nonce of every channel
@@ -113,14 +114,20 @@ func (s *Session) SignIn(u diaphone.UserID) error {
 // presence. The session hears Protocol.Subscribed first, then every event
 // published from then on; in a cache channel, the last one before comes in between,
 // or Protocol.Missed when none is kept. Errors: ErrJoined, ErrFull, ErrTooMany.
-func (s *Session) Join(c diaphone.ChannelName, m *Member) error {
+func (s *Session) Join(c diaphone.ChannelName, m *Member) error { return s.Resume(c, m, nil) }
+
+// Resume is Join, and gives the session what it has missed since a position (nil:
+// it does not ask): Protocol.Resumed goes behind the answer and, if it can be done
+// without a gap, every event of the API since then, in order. Events that are live
+// follow on, none twice. The cache is for those only who do not resume.
+func (s *Session) Resume(c diaphone.ChannelName, m *Member, since *diaphone.Position) error {
 	if s.seats[c] != nil {
 		return ErrJoined
 	}
 	if len(s.seats) >= s.app.Limits.MaxChannels() {
 		return ErrTooMany
 	}
-	taken, first, err := s.seat(c, m)
+	taken, first, err := s.seat(c, m, since)
 	if err != nil {
 		return err
 	}
@@ -135,19 +142,15 @@ func (s *Session) Join(c diaphone.ChannelName, m *Member) error {
 	return nil
 }
 
-// seat takes a seat in the channel's room. Of a cache channel the last event goes
-// right behind the answer: while it is looked for, none is posted.
-func (s *Session) seat(c diaphone.ChannelName, m *Member) (taken *seat, first bool, err error) {
+// seat takes a seat in the channel's room. What was kept of it goes right behind the
+// answer: while that is looked for, nothing is posted.
+func (s *Session) seat(c diaphone.ChannelName, m *Member, since *diaphone.Position) (taken *seat, first bool, err error) {
 	var after *sockets.Frame
-	if c.IsCache() {
+	if since != nil || c.IsCache() {
 		kept := s.tenant.shelves.of(c)
 		kept.mu.Lock()
 		defer kept.mu.Unlock()
-		if k := kept.get(c, time.Now()); k != nil {
-			after = s.protocol.Event(c, k.event)
-		} else {
-			after = s.protocol.Missed(c)
-		}
+		after = s.catchUp(kept, c, since)
 	}
 	for {
 		r := s.tenant.rooms.open(c)

@@ -20,7 +20,7 @@ const (
 	shelfBytes = 4 << 20
 )
 
-// shelf keeps the last event of each of some cache channels.
+// shelf keeps the last event of each of some cache channels, and their history.
 //
 // Its lock makes one step of keeping an event and posting it, and one of looking
 // for it and joining. Without that, an event published beside a subscription could
@@ -32,6 +32,7 @@ type shelf struct {
 	bytes  int
 	byName map[diaphone.ChannelName]*list.Element
 	order  list.List // of *keepsake; the one to expire first is in front
+	past   chronicle
 }
 
 type keepsake struct {
@@ -91,10 +92,11 @@ type shelves struct {
 	all  [shelfCount]shelf
 }
 
-func newShelves() *shelves {
+func newShelves(epoch string) *shelves {
 	s := &shelves{seed: maphash.MakeSeed()}
 	for i := range s.all {
 		s.all[i].bound = shelfBytes
+		s.all[i].past = chronicle{epoch: epoch, bound: shelfBytes}
 	}
 	return s
 }
@@ -103,17 +105,28 @@ func (s *shelves) of(c diaphone.ChannelName) *shelf {
 	return &s.all[maphash.String(s.seed, string(c))%shelfCount]
 }
 
-// keep posts an event to a cache channel and keeps it for those who come later.
-func (h *Hub) keep(t *tenant, c diaphone.ChannelName, e *diaphone.Event, l *letter) {
-	s := t.shelves.of(c)
+// keeps tells whether events of a channel are kept for those who come later.
+func (t *tenant) keeps(c diaphone.ChannelName) bool {
+	_, history := t.app.Channels.HistoryOf(c)
+	return history || c.IsCache()
+}
+
+// keep posts an event to a channel and keeps it for those who come later.
+func (h *Hub) keep(t *tenant, c diaphone.ChannelName, e diaphone.Event, except *Session) {
+	s, now := t.shelves.of(c), time.Now()
 	s.mu.Lock()
-	s.put(c, e, time.Now())
+	if rule, ok := t.app.Channels.HistoryOf(c); ok {
+		s.past.put(c, &e, rule, now)
+	}
+	if c.IsCache() {
+		s.put(c, &e, now)
+	}
 	r := t.rooms.room(c)
 	if r == nil {
 		s.mu.Unlock()
 		return
 	}
-	first, behind := r.take(l)
+	first, behind := r.take(eventLetter(c, &e, except))
 	s.mu.Unlock()
 	h.carry(r, first, behind)
 }

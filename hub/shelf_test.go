@@ -17,7 +17,7 @@ func TestWhatIsKeptExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := New(Config{})
 		publish := func(data string) {
-			h.Publish("1", []diaphone.ChannelName{"cache-x", "news"}, diaphone.Event{Name: "e", Data: data})
+			h.Publish(&diaphone.App{ID: "1"}, []diaphone.ChannelName{"cache-x", "news"}, diaphone.Event{Name: "e", Data: data})
 		}
 		publish("1")
 		<-time.After(20 * time.Minute)

@@ -8,6 +8,7 @@ import (
 
 // tenant is the live side of one app.
 type tenant struct {
+	app     *diaphone.App
 	rooms   table // of channels
 	watched table // of users, by their channel's name
 
@@ -18,11 +19,12 @@ type tenant struct {
 	shelves *shelves
 }
 
-func newTenant() *tenant {
+func newTenant(app *diaphone.App, epoch string) *tenant {
 	return &tenant{
+		app:      app,
 		sessions: map[diaphone.SocketID]*Session{},
 		people:   people{byID: map[diaphone.UserID]*person{}},
-		shelves:  newShelves(),
+		shelves:  newShelves(epoch),
 	}
 }
 

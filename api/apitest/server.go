@@ -21,13 +21,15 @@ import (
 	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/api/rest"
 	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/hub"
 	"github.com/diaphone-dev/diaphone/providers"
 	"github.com/diaphone-dev/diaphone/storage"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
 )
 
 // Bearer tokens of the two apps that a Server has, "1" and "2". Both have an
-// APNs and an FCM credential.
+// APNs and an FCM credential, and keep the last 5 events of channels whose name
+// begins with news.
 const (
 	Token1 = "dp_canary-of-app-one"
 	Token2 = "dp_canary-of-app-two"
@@ -104,9 +106,11 @@ func (s *Server) gateway(o Options) *gateway.Gateway {
 		{Name: "apple", Provider: diaphone.APNs, Environment: diaphone.Sandbox},
 		{Name: "google", Provider: diaphone.FCM},
 	}
+	live := hub.New(hub.Config{}) // nobody connects, so it need not run
+	settings := diaphone.ChannelSettings{History: []diaphone.HistoryRule{{Prefix: "news", Events: 5}}}
 	apps, err := gateway.NewApps([]diaphone.App{
-		{ID: "1", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token1)}, Credentials: credentials},
-		{ID: "2", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token2)}, Credentials: credentials},
+		{ID: "1", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token1)}, Credentials: credentials, Channels: settings},
+		{ID: "2", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token2)}, Credentials: credentials, Channels: settings},
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -119,10 +123,12 @@ func (s *Server) gateway(o Options) *gateway.Gateway {
 	}
 	return gateway.New(gateway.Config{
 		Apps: apps, Devices: s.Store, Outbox: s.Store, History: s.Store, Providers: lanes,
-		Fanout: func(app diaphone.AppID, channels []diaphone.ChannelName, e diaphone.Event) {
+		Past: live.Past,
+		Fanout: func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event) {
+			live.Publish(app, channels, e)
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.fans = append(s.fans, Fanned{App: app, Channels: channels, Event: e})
+			s.fans = append(s.fans, Fanned{App: app.ID, Channels: channels, Event: e})
 		},
 		Wake: func([]diaphone.Lane, bool) {},
 	})

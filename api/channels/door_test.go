@@ -212,6 +212,8 @@ type frame struct {
 	Channel string          `json:"channel"`
 	Data    json.RawMessage `json:"data"`
 	UserID  string          `json:"user_id"`
+	// Ours: docs/history.md.
+	Position string `json:"position"`
 }
 
 // text is the data, when it is a string.

@@ -20,12 +20,24 @@ var _ hub.Protocol = wire{}
 
 // Event implements hub.Protocol. The data goes out byte for byte.
 func (wire) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
-	if e.Sender == "" {
+	if e.Sender == "" && e.Position.Epoch == "" {
 		return channelFrame(e.Name, c, e.Data)
 	}
 	b := appendEvent(nil, e.Name, c, e.Data)
-	b = append(b, `,"user_id":`...)
-	return sockets.Text(append(appendQuote(b, string(e.Sender)), '}'))
+	if e.Sender != "" {
+		b = append(b, `,"user_id":`...)
+		b = appendQuote(b, string(e.Sender))
+	}
+	if e.Position.Epoch != "" { // SDKs pass over members that they do not know
+		b = append(b, `,"position":`...)
+		b = appendQuote(b, e.Position.String())
+	}
+	return sockets.Text(append(b, '}'))
+}
+
+// Resumed implements hub.Protocol.
+func (wire) Resumed(c diaphone.ChannelName, position diaphone.Position, complete bool) *sockets.Frame {
+	return channelFrame("diaphone:resumed", c, `{"position":`+string(quote(position.String()))+`,"complete":`+strconv.FormatBool(complete)+`}`)
 }
 
 // Subscribed implements hub.Protocol.

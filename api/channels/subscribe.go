@@ -34,6 +34,7 @@ type subscription struct {
 	Channel     json.RawMessage `json:"channel"`
 	Auth        json.RawMessage `json:"auth"`
 	ChannelData json.RawMessage `json:"channel_data"`
+	Since       json.RawMessage `json:"since"` // ours: docs/history.md
 }
 
 func (c *client) subscribe(in incoming) {
@@ -55,12 +56,29 @@ func (c *client) subscribe(in incoming) {
 		return
 	}
 	member, err := c.admit(name, s)
+	var since *diaphone.Position
 	if err == nil {
-		err = c.session.Join(name, member)
+		since, err = s.since()
+	}
+	if err == nil {
+		err = c.session.Resume(name, member, since)
 	}
 	if err != nil {
 		c.deny(name, err)
 	}
+}
+
+// since reads from where a client wants to resume; nil when it does not say.
+func (s *subscription) since() (*diaphone.Position, error) {
+	if len(s.Since) == 0 || string(s.Since) == "null" {
+		return nil, nil
+	}
+	text, ok := text(s.Since)
+	p, err := diaphone.ParsePosition(text)
+	if !ok || err != nil {
+		return nil, &denial{invalidError, http.StatusBadRequest, "Invalid since: it should be a position that came with an event, or empty"}
+	}
+	return &p, nil
 }
 
 // admit checks that the client may enter, and as whom.

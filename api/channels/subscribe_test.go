@@ -237,7 +237,7 @@ func TestNothingBeforeSucceeded(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				h.hub.Publish("1", []chName{"news"}, eventOf(fmt.Sprint(i)))
+				h.hub.Publish(&testApps[0], []chName{"news"}, eventOf(fmt.Sprint(i)))
 			}
 		}
 	}()

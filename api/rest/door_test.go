@@ -48,6 +48,7 @@ func matrix() map[string]row {
 		"DELETE /v1/devices/{device_id}":                    {"/v1/devices/d1", "", 401, 204, 404},
 		"PUT /v1/devices/{device_id}/channels/{channel}":    {"/v1/devices/d1/channels/news", "", 401, 204, 404},
 		"DELETE /v1/devices/{device_id}/channels/{channel}": {"/v1/devices/d1/channels/news", "", 401, 204, 404},
+		"GET /v1/channels/{channel}/events":                 {"/v1/channels/news/events", "", 401, 200, 200},
 		// The Pusher door wants a signature; a bearer token counts for nothing there.
 		"POST /apps/{app}/events":                             {"/apps/1/events", message, 401, 401, 401},
 		"POST /apps/{app}/batch_events":                       {"/apps/1/batch_events", message, 401, 401, 401},

@@ -67,6 +67,7 @@ func (d *Door) Mount(e *echo.Echo) {
 	v1(http.MethodDelete, "/devices/:device_id", d.deleteDevice)
 	v1(http.MethodPut, "/devices/:device_id/channels/:channel", d.subscribe)
 	v1(http.MethodDelete, "/devices/:device_id/channels/:channel", d.unsubscribe)
+	v1(http.MethodGet, "/channels/:channel/events", d.pastEvents, "since", "limit")
 }
 
 // authenticated lets handle see only requests of a known app, with no other

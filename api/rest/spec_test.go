@@ -18,7 +18,7 @@ import (
 func TestExamplesAreExecuted(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{})
 	// In this order, every operation finds what its path names.
-	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "unsubscribeDevice", "deleteDevice"}
+	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "unsubscribeDevice", "deleteDevice", "listPastEvents"}
 	sent := 0
 	var message string
 	for _, id := range order {

@@ -82,6 +82,21 @@ type Event struct {
 	ExceptSocket diaphone.SocketID `json:"except_socket,omitzero"`
 }
 
+// Past is a piece of a channel's history, oldest first.
+type Past struct {
+	Data     []PastEvent `json:"data"`
+	Position string      `json:"position"` // to go on from
+	Complete bool        `json:"complete"` // nothing is missing from where it was asked
+}
+
+// PastEvent is an event as the sockets have received it.
+type PastEvent struct {
+	Name        string `json:"name"`
+	Data        string `json:"data"`
+	Position    string `json:"position"`
+	PublishedAt Time   `json:"published_at"`
+}
+
 // Published is the answer to POST /v1/messages.
 type Published struct {
 	ID     diaphone.MessageID `json:"id"`

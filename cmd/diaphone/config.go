@@ -77,10 +77,16 @@ func describeChannels(s *diaphone.ChannelSettings) yaml.MapSlice {
 	for _, o := range s.Origins {
 		origins = append(origins, string(o))
 	}
+	history := []string{}
+	for _, h := range s.History {
+		rule, _ := s.HistoryOf(diaphone.ChannelName(h.Prefix))
+		history = append(history, fmt.Sprintf("%s*: %d events, %s", h.Prefix, rule.Events, rule.For))
+	}
 	return yaml.MapSlice{
 		{Key: "client_events", Value: s.ClientEvents}, {Key: "subscription_count", Value: s.SubscriptionCount},
 		{Key: "watchlist", Value: !s.NoWatchlist}, {Key: "origins", Value: origins},
 		{Key: "authorise_within", Value: s.AuthoriseWithin.String()},
+		{Key: "history", Value: history},
 	}
 }
 
