@@ -106,7 +106,7 @@ func (r *room) join(s *Session, m *Member, after *sockets.Frame) (taken *seat, f
 	}
 	s.Send(answer)
 	if counts(s.app, r.name) {
-		first = r.recount(s.hub)
+		first = r.recount(s.hub) || first
 	}
 	return taken, first, nil
 }
@@ -153,7 +153,7 @@ func (r *room) leave(taken *seat) (first bool) {
 		}
 	}
 	if s := taken.session; len(r.seats) > 0 && counts(s.app, r.name) {
-		first = r.recount(s.hub)
+		first = r.recount(s.hub) || first
 	}
 	r.retire()
 	return first

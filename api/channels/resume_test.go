@@ -89,3 +89,23 @@ func TestSinceThatIsRefused(t *testing.T) {
 	v.expect("pusher_internal:subscription_succeeded", "news", "{}")
 	v.expectNothing()
 }
+
+// The members of a frame, byte for byte, on a channel with history.
+func TestFramesWithAPosition(t *testing.T) {
+	h := openFor(t, diaphone.ChannelSettings{History: []diaphone.HistoryRule{{}}, ClientEvents: true}, diaphone.Limits{})
+	ana, bob := h.join(), h.join()
+	ana.ask("presence-x", `{"user_id":"ana"}`)
+	ana.hear()
+	bob.ask("presence-x", `{"user_id":"bob"}`)
+	bob.hear()
+	h.publish(`{"name":"e","data":"1","channel":"presence-x"}`)
+	var f frame
+	payload := bob.read().Payload
+	if err := json.Unmarshal(payload, &f); err != nil || string(payload) != `{"event":"e","channel":"presence-x","data":"1","position":"`+f.Position+`"}` {
+		t.Errorf("heard %s: %v", payload, err)
+	}
+	ana.whisper("client-x", "presence-x", "2")
+	if payload := string(bob.read().Payload); payload != `{"event":"client-x","channel":"presence-x","data":"2","user_id":"ana"}` {
+		t.Errorf("heard %s", payload)
+	}
+}
