@@ -193,6 +193,25 @@ async function cacheChannels(ana, bob, results) {
   results.cacheInfo = (await info.json()).cache;
 }
 
+// History is ours; what a stock client needs for it is public: send_event and bind.
+async function resume(ana, bob, results) {
+  const subscribe = (client, since) => {
+    const told = once(client, "diaphone:resumed");
+    client.send_event("pusher:subscribe", { channel: "log-1", auth: "", since });
+    return told;
+  };
+  const { position, complete } = await subscribe(ana, "");
+  results.resumedFromNothing = complete;
+  await server.triggerBatch(["a", "b"].map((name) => ({ channel: "log-1", name: `log-${name}`, data: name })));
+  const heard = [];
+  bob.bind_global((name, data) => name.startsWith("log-") && heard.push(data));
+  results.resumed = (await subscribe(bob, position)).complete;
+  const live = once(bob, "log-c");
+  await server.trigger("log-1", "log-c", "c");
+  await live;
+  results.resumedHeard = heard;
+}
+
 async function counts(ana, bob, results) {
   const counted = within("a count of 2", (done) =>
     ana.subscribe("crowd").bind("pusher:subscription_count", ({ subscription_count }) => {
@@ -304,6 +323,7 @@ results.socketId = ana.connection.socket_id;
 await eventsAndExclusion(ana, bob, results);
 await clientEvents(ana, bob, results);
 await cacheChannels(ana, bob, results);
+await resume(ana, bob, results);
 await counts(ana, bob, results);
 await watchlists(results);
 await presence(ana, bob, bob2, results);

@@ -29,9 +29,10 @@ import (
 func pusherDoor(t *testing.T) string {
 	t.Helper()
 	apps, err := gateway.NewApps([]diaphone.App{{
-		ID:       "1",
-		Keys:     []diaphone.Key{{Key: "app-key", Secret: "app-secret"}},
-		Channels: diaphone.ChannelSettings{ClientEvents: true, SubscriptionCount: true},
+		ID:   "1",
+		Keys: []diaphone.Key{{Key: "app-key", Secret: "app-secret"}},
+		// Everything on channels that the SDKs use too: what is new must not disturb them.
+		Channels: diaphone.ChannelSettings{ClientEvents: true, SubscriptionCount: true, History: []diaphone.HistoryRule{{}}},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -95,21 +96,24 @@ type pusherSaw struct {
 		Data string
 		TTL  int
 	}
-	Count2          int
-	Watchlist       json.RawMessage
-	SignedIn        string
-	ToUser          json.RawMessage
-	ReconnectStates []string
-	NewSocket       bool
-	AfterReconnect  json.RawMessage
-	TerminateStatus int
-	TerminatedState string
-	WrongSignature  []any
-	Late, Early     []any
-	Right           []any
-	WrongSecret     any
-	UnknownKey      int
-	Forged          struct{ Type, Error string }
+	Count2             int
+	ResumedFromNothing bool
+	Resumed            bool
+	ResumedHeard       []string
+	Watchlist          json.RawMessage
+	SignedIn           string
+	ToUser             json.RawMessage
+	ReconnectStates    []string
+	NewSocket          bool
+	AfterReconnect     json.RawMessage
+	TerminateStatus    int
+	TerminatedState    string
+	WrongSignature     []any
+	Late, Early        []any
+	Right              []any
+	WrongSecret        any
+	UnknownKey         int
+	Forged             struct{ Type, Error string }
 }
 
 func TestPusherLive(t *testing.T) {
@@ -183,6 +187,9 @@ func (saw *pusherSaw) check(t *testing.T) {
 	}
 	if saw.CacheInfo.Data != `{"n":1}` || saw.CacheInfo.TTL < 1700 || saw.CacheInfo.TTL > 1800 {
 		t.Errorf("info=cache: %+v", saw.CacheInfo)
+	}
+	if saw.ResumedFromNothing || !saw.Resumed || !slices.Equal(saw.ResumedHeard, []string{"a", "b", "c"}) {
+		t.Errorf("resumed %v, from nothing %v, and heard %v", saw.Resumed, saw.ResumedFromNothing, saw.ResumedHeard)
 	}
 	if saw.Count2 != 2 {
 		t.Errorf("subscriptionCount %d", saw.Count2)
