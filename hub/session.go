@@ -119,7 +119,7 @@ func (s *Session) Join(c diaphone.ChannelName, m *Member) error { return s.Resum
 // Resume is Join, and gives the session what it has missed since a position (nil:
 // it does not ask): Protocol.Resumed goes behind the answer and, if it can be done
 // without a gap, every event of the API since then, in order. Events that are live
-// follow on, none twice. The cache is for those only who do not resume.
+// follow on, none twice. What the cache has goes only to who could not resume.
 func (s *Session) Resume(c diaphone.ChannelName, m *Member, since *diaphone.Position) error {
 	if s.seats[c] != nil {
 		return ErrJoined

@@ -72,13 +72,13 @@ func (h *Hub) follow(t *tenant, u diaphone.UserID) {
 		return
 	}
 	r.mu.Lock()
-	first := r.noteOf(h, t, u)
+	first := r.note(h, t, u)
 	r.mu.Unlock()
 	h.wake(r, first)
 }
 
-// noteOf is follow with r.mu held.
-func (r *room) noteOf(h *Hub, t *tenant, u diaphone.UserID) (first bool) {
+// note is follow with r.mu held.
+func (r *room) note(h *Hub, t *tenant, u diaphone.UserID) (first bool) {
 	w := r.watch
 	if w == nil || r.dead.Load() {
 		return false // nobody watches
