@@ -23,6 +23,7 @@ type cli struct {
 	Listen  listenCmd  `cmd:"" help:"Subscribe to channels over the WebSocket and print each event as a line of JSON."`
 	Devices devicesCmd `cmd:"" help:"Register, list and remove devices."`
 	Conf    configCmd  `cmd:"" name:"config" help:"Check the configuration of serve and print it, secrets masked."`
+	Bench   benchCmd   `cmd:"" help:"Measure a running gateway."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
