@@ -71,7 +71,38 @@ type Process struct {
 // Start runs the binary with the arguments. The process is killed when the test ends.
 func Start(t testing.TB, args ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, cmd: exec.Command(Binary(t), args...), done: make(chan struct{})}
+	return start(t, exec.Command(Binary(t), args...))
+}
+
+// StartOn is Start on one processor core, where taskset is there to do that;
+// elsewhere Go's scheduler is held to one core's worth.
+func StartOn(t testing.TB, core int, args ...string) *Process {
+	t.Helper()
+	return start(t, onCore(core, Binary(t), args...))
+}
+
+// RunOn is Run on one core, without a limit of time.
+func RunOn(t testing.TB, core int, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	cmd := onCore(core, Binary(t), args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+func onCore(core int, binary string, args ...string) *exec.Cmd {
+	if path, err := exec.LookPath("taskset"); err == nil && core < runtime.NumCPU() {
+		return exec.Command(path, append([]string{"-c", strconv.Itoa(core), binary}, args...)...)
+	}
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	return cmd
+}
+
+func start(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{t: t, cmd: cmd, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -83,6 +114,9 @@ func Start(t testing.TB, args ...string) *Process {
 	t.Cleanup(p.Kill)
 	return p
 }
+
+// PID is the process's number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Kill ends the process with SIGKILL and waits for its end.
 func (p *Process) Kill() {
