@@ -101,7 +101,7 @@ func (a *App) wire() error {
 	if err != nil {
 		return err
 	}
-	a.hub = hub.New(hub.Config{Sockets: sockets.Config{ReadLimit: channels.ReadLimit(apps.All())}})
+	a.hub = hub.New(hub.Config{Sockets: sockets.Config{ReadLimit: channels.ReadLimit(apps.All()), Poller: a.config.Poller}})
 	a.push = push.New(push.Config{
 		Apps: apps.All(), Devices: a.store, Outbox: a.store, Providers: a.tenants.Providers,
 		Live: a.hub.Live, Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,

@@ -18,6 +18,7 @@ type Config struct {
 	DrainFor   time.Duration `help:"At a stop, spread the closing of sockets over this time." default:"10s"`
 	StopWithin time.Duration `help:"At a stop, exit after this time whatever is unfinished; what is not recorded is done again after the next start." default:"30s"`
 	Retention  time.Duration `help:"Keep finished messages, their history and their idempotency keys this long." default:"168h"`
+	Poller     string        `help:"How sockets are waited for: epoll (Linux; elsewhere it means go) or go, a goroutine for each." enum:"epoll,go" default:"epoll"`
 	LogLevel   string        `help:"Least level to log: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 	LogFormat  string        `help:"text or json." enum:"text,json" default:"text"`
 }

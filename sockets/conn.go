@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/gobwas/ws"
 )
@@ -37,8 +36,8 @@ type Handler interface {
 type Conn struct {
 	engine  *Engine
 	handler Handler
-	sock    net.Conn        // closing it ends everything
-	raw     syscall.RawConn // for direct reads and writes; nil: only through sock
+	place   int
+	link    link
 	timer   timer
 	heard   atomic.Int64 // the tick of the last whole frame from the peer
 	in      inbox        // the reader's own
@@ -55,11 +54,22 @@ type state uint8
 const (
 	open    state = iota
 	leaving       // a close frame is sent or queued
-	dead          // the descriptor is closed
+	dead          // nothing is sent or heard any more
 )
 
-// RemoteAddr gives the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.sock.RemoteAddr() }
+// RemoteAddr gives the peer's address, nil once the connection has ended.
+func (c *Conn) RemoteAddr() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == dead {
+		return nil
+	}
+	return c.link.remote()
+}
+
+// Place is a number to sort connections by: the kernel writes fastest to
+// neighbours, one after the other.
+func (c *Conn) Place() int { return c.place }
 
 // Send writes the frame, or what the kernel does not take of it goes behind what
 // already waits. When too much waits, the connection ends with CodeSlow.
@@ -82,7 +92,6 @@ func (c *Conn) Send(f *Frame) error {
 	}
 	c.die(code)
 	c.mu.Unlock()
-	c.shutdown()
 	return err
 }
 
@@ -98,11 +107,10 @@ func (c *Conn) Close(code int, reason string) { c.leave(code, reason) }
 func (c *Conn) drop(code int, reason string) {
 	c.mu.Lock()
 	if c.state == open && c.out.empty() {
-		_, _ = c.attempt(closing(code, reason).wire)
+		_, _ = c.link.attempt(closing(code, reason).wire)
 	}
 	c.die(code)
 	c.mu.Unlock()
-	c.shutdown()
 }
 
 func (c *Conn) leave(code int, reason string) {
@@ -113,11 +121,10 @@ func (c *Conn) leave(code int, reason string) {
 	}
 	c.state, c.code = leaving, code
 	c.engine.wheel.reset(c, c.engine.config.CloseWait)
-	err := c.push(closing(code, reason))
-	c.mu.Unlock()
-	if err != nil {
-		c.end()
+	if c.push(closing(code, reason)) != nil {
+		c.die(CodeAbnormal)
 	}
+	c.mu.Unlock()
 }
 
 // fail answers a breach of the protocol (RFC 6455 §7.1.7): close frame, then the
@@ -125,22 +132,17 @@ func (c *Conn) leave(code int, reason string) {
 // bytes still under way with a reset, which can overtake the close frame.
 func (c *Conn) fail(f *fault) {
 	c.leave(f.code, f.reason)
-	c.mu.Lock()
 	c.deaf = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.out.last = true
-	if c.out.empty() {
-		c.closeWrite()
-	}
-	c.mu.Unlock()
-}
-
-func (c *Conn) closeWrite() {
-	if half, ok := c.sock.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // the peer is told; if not, the wheel ends it
+	if c.state != dead && c.out.empty() {
+		c.link.closeWrite()
 	}
 }
 
-// die marks the end. c.mu is held.
+// die is the end. What the kernel still holds for a peer that does not read is
+// given back at once. c.mu is held.
 func (c *Conn) die(code int) {
 	if c.state == dead {
 		return
@@ -149,32 +151,14 @@ func (c *Conn) die(code int) {
 		c.code = code
 	}
 	c.state = dead
+	c.link.shut(c, !c.out.empty())
 }
 
 // end closes what is left without another word.
 func (c *Conn) end() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.die(CodeAbnormal)
-	c.mu.Unlock()
-	c.shutdown()
-}
-
-// shutdown closes the descriptor, which also wakes reader and flusher. What the
-// kernel still holds for a peer that does not read is given back at once. Under
-// TLS the descriptor goes without close_notify, whose write may wait for seconds:
-// WebSocket's own close frame has told the peer where the stream ends.
-func (c *Conn) shutdown() {
-	c.mu.Lock()
-	stuck := !c.out.empty()
-	c.mu.Unlock()
-	sock := c.sock
-	if over, ok := sock.(interface{ NetConn() net.Conn }); ok {
-		sock = over.NetConn()
-	}
-	if tcp, ok := sock.(*net.TCPConn); ok && stuck {
-		_ = tcp.SetLinger(0)
-	}
-	_ = sock.Close()
 }
 
 // take handles bytes that arrived. It is false when there is nothing more to read for.
@@ -231,7 +215,13 @@ func (c *Conn) isOpen() bool {
 	return c.state == open
 }
 
-// finish is the reader's last act.
+func (c *Conn) isDead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == dead
+}
+
+// finish is the reader's last act: the engine knows the connection no more.
 func (c *Conn) finish() {
 	c.end()
 	c.engine.wheel.remove(c)
@@ -239,4 +229,5 @@ func (c *Conn) finish() {
 	code := c.code
 	c.mu.Unlock()
 	c.handler.OnClose(c, code)
+	c.engine.readers.Done()
 }

@@ -16,6 +16,7 @@ import (
 
 // Config of an engine. Zero values mean the defaults.
 type Config struct {
+	Poller    string        // PollerEpoll or PollerGo; default: epoll where there is one
 	ReadLimit int           // bytes of one message; over it the connection closes with CodeTooBig; default 16 KiB
 	Backlog   int           // bytes that may wait for one slow peer; over it CodeSlow; default 256 KiB
 	PingAfter time.Duration // silence before a ping; default 30 s
@@ -23,6 +24,13 @@ type Config struct {
 	CloseWait time.Duration // for the peer's half of the closing handshake; default 5 s
 	Handshake time.Duration // to write the answer of the upgrade; default 10 s
 }
+
+// The pollers. Epoll is on Linux only and serves plain TCP; everything else gets
+// a goroutine of its own for each connection, whatever the configuration says.
+const (
+	PollerEpoll = "epoll"
+	PollerGo    = "go"
+)
 
 // missesAllowed pings may stay without an answer. With the default times a
 // silent peer is found after 30 + 2 × 20 s, inside the 75 s of hosted Pusher.
@@ -53,22 +61,27 @@ func (c Config) tick() time.Duration {
 // ErrStopped is the answer of an engine that takes no connection any more.
 var ErrStopped = errors.New("sockets: engine has stopped")
 
-// Engine owns connections: their goroutines, their timers, their end.
+// Engine owns connections: their descriptors, their timers, their end.
 type Engine struct {
 	config  Config
 	wheel   wheel
-	readers sync.WaitGroup // readers and flushers
+	readers sync.WaitGroup // connections that have not finished, and flushers
 	pool    sync.Pool      // of *scratch
 	writers sync.Pool      // of what a direct write needs
 	slow    atomic.Uint64
+
+	mu      sync.Mutex // guards the rest
+	poller  poller     // opened for the first connection that it can serve
+	without bool       // there is no poller, or no longer
 }
 
-// New makes an engine. It starts no goroutine; each connection brings its own.
+// New makes an engine. It starts no goroutine; the first connections do.
 func New(c Config) *Engine {
 	c = c.withDefaults()
 	return &Engine{
 		config:  c,
 		wheel:   wheel{tick: c.tick()},
+		without: c.Poller == PollerGo,
 		pool:    sync.Pool{New: func() any { return new(scratch) }},
 		writers: sync.Pool{New: newWriter},
 	}
@@ -92,6 +105,7 @@ func (e *Engine) Run(ctx context.Context) error {
 				c.drop(CodeGoingAway, "server stopped")
 			}
 			e.readers.Wait()
+			e.closePoller()
 			return nil
 		}
 	}
@@ -158,16 +172,51 @@ func (e *Engine) Upgrade(w http.ResponseWriter, r *http.Request, protocol string
 }
 
 func (e *Engine) adopt(sock net.Conn, early []byte, accept func(*Conn) Handler) error {
-	c := &Conn{engine: e, sock: sock, raw: direct(sock)}
-	c.tune()
+	c := &Conn{engine: e}
+	read := e.take(c, sock)
 	c.heard.Store(e.wheel.now.Load())
 	// Staggered, so that ten thousand who came at once are not all pinged at once.
 	c.timer.period = e.wheel.ticks(e.config.PingAfter - rand.N(e.config.PingAfter/4+1))
 	if !e.wheel.add(c, c.timer.period, func() { e.readers.Add(1) }) {
-		_ = sock.Close()
+		c.end()
 		return ErrStopped
 	}
 	c.handler = accept(c)
-	go c.read(early)
+	read(early)
 	return nil
+}
+
+// take gives a connection its link, and what starts the reading from it.
+func (e *Engine) take(c *Conn, sock net.Conn) (read func(early []byte)) {
+	if tcp, ok := sock.(*net.TCPConn); ok {
+		if p := e.openPoller(); p != nil {
+			if read := p.take(c, tcp); read != nil {
+				return read
+			}
+		}
+	}
+	l := newGoLink(e, sock)
+	c.link = l
+	return func(early []byte) { go l.read(c, early) }
+}
+
+// openPoller gives the poller, nil when there is none.
+func (e *Engine) openPoller() poller {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.poller == nil && !e.without {
+		e.poller = newPoller(e)
+		e.without = e.poller == nil
+	}
+	return e.poller
+}
+
+func (e *Engine) closePoller() {
+	e.mu.Lock()
+	p := e.poller
+	e.poller, e.without = nil, true
+	e.mu.Unlock()
+	if p != nil {
+		p.stop()
+	}
 }

@@ -19,7 +19,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // engines are all that pass these tests.
 func engines() map[string]func(Config) *Engine {
-	return map[string]func(Config) *Engine{"poller": New}
+	all := map[string]func(Config) *Engine{}
+	for _, poller := range []string{PollerEpoll, PollerGo} {
+		all[poller] = func(c Config) *Engine {
+			c.Poller = poller
+			return New(c)
+		}
+	}
+	return all
 }
 
 func onEveryEngine(t *testing.T, c Config, test func(*testing.T, *server)) {

@@ -6,8 +6,8 @@ import "net"
 // frames. It is guarded by Conn.mu.
 type outbox struct {
 	backlog  net.Buffers
-	waiting  int  // bytes in the backlog and in the flusher's hands
-	flushing bool // a flusher goroutine is at work
+	waiting  int  // bytes in the backlog and in the hands of who flushes it
+	flushing bool // the link sees to the backlog
 	last     bool // nothing follows: end our half of the stream when empty
 }
 
@@ -18,7 +18,7 @@ func (c *Conn) push(f *Frame) error {
 	rest := f.wire
 	o := &c.out
 	if o.empty() {
-		n, err := c.attempt(rest)
+		n, err := c.link.attempt(rest)
 		if err != nil {
 			return err
 		}
@@ -31,47 +31,31 @@ func (c *Conn) push(f *Frame) error {
 	o.backlog = append(o.backlog, rest)
 	o.waiting += len(rest)
 	if !o.flushing {
-		// The reader is still counted, so the group cannot be waited down to zero here.
 		o.flushing = true
-		c.engine.readers.Go(c.flush)
+		c.link.flush(c)
 	}
 	return nil
 }
 
-// flush writes the backlog, all that waits in one writev, until none is left.
-// It is the only place that waits for a peer, in a goroutine of its own.
-func (c *Conn) flush() {
-	for {
-		batch, bytes := c.batch()
-		if bytes == 0 {
-			return
-		}
-		_, err := batch.WriteTo(c.sock)
-		c.mu.Lock()
-		c.out.waiting -= bytes
-		c.mu.Unlock()
-		if err != nil {
-			c.end()
-		}
+// flushed ends the work on the backlog: it has gone out, or the connection has
+// ended. c.mu is held.
+func (c *Conn) flushed() {
+	o := &c.out
+	o.backlog, o.waiting, o.flushing = nil, 0, false
+	if o.last && c.state != dead {
+		c.link.closeWrite()
 	}
 }
 
-// batch takes the backlog, or ends the flusher's work.
-func (c *Conn) batch() (net.Buffers, int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	o := &c.out
-	if c.state != dead && o.waiting > 0 {
-		b := o.backlog
-		o.backlog = nil
-		return b, o.waiting
+// taken drops what has been written from the head of the backlog.
+func (o *outbox) taken(n int) {
+	o.waiting -= n
+	for len(o.backlog) > 0 && n >= len(o.backlog[0]) {
+		n -= len(o.backlog[0])
+		o.backlog[0] = nil
+		o.backlog = o.backlog[1:]
 	}
-	o.flushing = false
-	if c.state == dead {
-		o.backlog, o.waiting = nil, 0
+	if n > 0 {
+		o.backlog[0] = o.backlog[0][n:]
 	}
-	if o.last && c.state != dead {
-		c.closeWrite()
-	}
-	return nil, 0
 }

@@ -25,14 +25,14 @@ func direct(sock net.Conn) syscall.RawConn {
 }
 
 // attempt writes what the kernel takes without waiting, maybe nothing. c.mu is held.
-func (c *Conn) attempt(p []byte) (int, error) {
-	if c.raw == nil {
+func (l *goLink) attempt(p []byte) (int, error) {
+	if l.raw == nil {
 		return 0, nil
 	}
-	w := c.engine.writers.Get().(*writer)
-	defer c.engine.writers.Put(w)
+	w := l.out.writers.Get().(*writer)
+	defer l.out.writers.Put(w)
 	w.p = p
-	err := c.raw.Control(w.write)
+	err := l.raw.Control(w.write)
 	w.p = nil
 	switch {
 	case err != nil:
@@ -69,7 +69,7 @@ func newWriter() any {
 
 // readDirect reads until the end. RawConn.Read parks the goroutine whenever the
 // function tells it that nothing was there.
-func (c *Conn) readDirect() {
+func (l *goLink) readDirect(c *Conn) {
 	var (
 		s   *scratch
 		n   int
@@ -86,7 +86,7 @@ func (c *Conn) readDirect() {
 		return true
 	}
 	for {
-		if c.raw.Read(get) != nil {
+		if l.raw.Read(get) != nil {
 			return
 		}
 		if s == nil {

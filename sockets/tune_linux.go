@@ -8,13 +8,8 @@ const notSent = 16 << 10
 
 // tune sets what Go does not. Refusals are ignored: not every socket is TCP, and
 // a connection without these options works too.
-func (c *Conn) tune() {
-	if c.raw == nil {
-		return
-	}
-	unanswered := int((c.engine.config.PingAfter + missesAllowed*c.engine.config.PongWait).Milliseconds())
-	_ = c.raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent)
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, unanswered)
-	})
+func tune(fd int, c Config) {
+	unanswered := int((c.PingAfter + missesAllowed*c.PongWait).Milliseconds())
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, unanswered)
 }

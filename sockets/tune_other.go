@@ -2,4 +2,4 @@
 
 package sockets
 
-func (c *Conn) tune() {}
+func tune(int, Config) {}

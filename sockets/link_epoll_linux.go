@@ -1,0 +1,136 @@
+package sockets
+
+import (
+	"errors"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// epollLink is one descriptor of a shard. Its fields are guarded by Conn.mu; gone
+// and the reading of fd are the loop's own.
+type epollLink struct {
+	conn       *Conn
+	shard      *shard
+	fd         int
+	generation uint32 // tells apart who has had the descriptor
+	registered bool   // the loop sees it, and is the one who closes it
+	gone       bool   // closed; what the loop still hears is about nobody
+}
+
+// read begins the serving of a connection. What came together with the request
+// is handled here, for the loop does not know the connection yet.
+func (l *epollLink) read(early []byte) {
+	c := l.conn
+	if len(early) > 0 {
+		s := c.engine.pool.Get().(*scratch)
+		alive := c.take(s, early)
+		c.engine.pool.Put(s)
+		if !alive {
+			c.end()
+		}
+	}
+	c.mu.Lock()
+	if c.state != dead && l.shard.register(l) != nil {
+		c.die(CodeAbnormal)
+	}
+	ended := !l.registered
+	c.mu.Unlock()
+	if ended {
+		c.finish()
+	}
+}
+
+// interest is what the loop wants to hear: that something can be read, and while
+// there is a backlog that something can be written.
+func (l *epollLink) interest() *unix.EpollEvent {
+	e := &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd), Pad: int32(l.generation)}
+	if l.conn.out.flushing {
+		e.Events |= unix.EPOLLOUT
+	}
+	return e
+}
+
+func (l *epollLink) attempt(p []byte) (int, error) {
+	for {
+		n, err := unix.Write(l.fd, p)
+		switch {
+		case err == nil:
+			return n, nil
+		case errors.Is(err, unix.EAGAIN):
+			return 0, nil
+		case !errors.Is(err, unix.EINTR):
+			return 0, err
+		}
+	}
+}
+
+// flush has the loop call drain when the peer takes more. Before the link is
+// registered there is nothing to change: interest is asked then.
+func (l *epollLink) flush(*Conn) {
+	if l.registered {
+		_ = unix.EpollCtl(l.shard.epoll, unix.EPOLL_CTL_MOD, l.fd, l.interest()) // fails for unknown descriptors only
+	}
+}
+
+// mostPieces of a backlog go in one writev, far below the kernel's 1,024.
+const mostPieces = 64
+
+// drain writes of the backlog what the kernel takes. The loop calls it.
+func (l *epollLink) drain() {
+	c, o := l.conn, &l.conn.out
+	if c.state == dead || !o.flushing {
+		return
+	}
+	n, err := unix.Writev(l.fd, o.backlog[:min(len(o.backlog), mostPieces)])
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return
+	case err != nil:
+		c.die(CodeAbnormal)
+		return
+	}
+	o.taken(n)
+	if o.waiting == 0 {
+		c.flushed()
+		l.flush(c)
+	}
+}
+
+func (l *epollLink) closeWrite() { _ = unix.Shutdown(l.fd, unix.SHUT_WR) }
+
+// shut wakes the loop, which closes the descriptor: a socket that is shut down
+// both ways is readable for good.
+func (l *epollLink) shut(_ *Conn, stuck bool) {
+	if stuck {
+		_ = unix.SetsockoptLinger(l.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	if !l.registered {
+		l.close()
+		return
+	}
+	_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
+}
+
+// close takes the descriptor out of the epoll, too: it would stay there if a
+// child process held a copy.
+func (l *epollLink) close() {
+	if l.registered {
+		_ = unix.EpollCtl(l.shard.epoll, unix.EPOLL_CTL_DEL, l.fd, nil)
+	}
+	_ = unix.Close(l.fd)
+}
+
+func (l *epollLink) remote() net.Addr {
+	from, err := unix.Getpeername(l.fd)
+	if err != nil {
+		return nil
+	}
+	switch a := from.(type) {
+	case *unix.SockaddrInet4:
+		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
+	case *unix.SockaddrInet6:
+		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package sockets
+
+import (
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// epollPoller serves connections by few loops instead of a goroutine each: no
+// stack, no buffer and no timer of their own while they are silent.
+type epollPoller struct {
+	engine *Engine
+	shards []*shard
+}
+
+// shard is one loop and the connections that it alone reads from and closes.
+//
+// The epoll descriptor is itself in Go's poller, so the loop is a goroutine that
+// is parked while nothing happens. It keeps no thread in a system call, and on
+// one core it takes its turn like any other goroutine.
+type shard struct {
+	file   *os.File // the epoll descriptor
+	raw    syscall.RawConn
+	epoll  int
+	done   chan struct{}
+	buffer []byte // shared by all connections of the shard
+	s      scratch
+
+	mu         sync.Mutex
+	links      []*epollLink // by descriptor
+	generation uint32       // of the last that was registered
+}
+
+const (
+	readSize = 64 << 10 // bytes taken from one connection before the next has its turn
+	turn     = 64       // connections served before other goroutines have theirs
+)
+
+// newPoller gives nil when the kernel refuses: goroutines do the work then.
+func newPoller(e *Engine) poller {
+	p := &epollPoller{engine: e}
+	for range runtime.GOMAXPROCS(0) {
+		s, err := newShard()
+		if err != nil {
+			p.stop()
+			return nil
+		}
+		p.shards = append(p.shards, s)
+		go s.loop()
+	}
+	return p
+}
+
+func newShard() (*shard, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	// Go's poller takes descriptors that do not block; epoll's own waits for
+	// nothing here either.
+	_ = unix.SetNonblock(fd, true)
+	s := &shard{file: os.NewFile(uintptr(fd), "epoll"), epoll: fd, done: make(chan struct{}), buffer: make([]byte, readSize)}
+	if s.raw, err = s.file.SyscallConn(); err != nil {
+		_ = s.file.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (p *epollPoller) stop() {
+	for _, s := range p.shards {
+		_ = s.file.Close() // ends the loop
+		<-s.done
+	}
+}
+
+// take makes the descriptor ours: a duplicate of it, for net.Conn gives its own
+// only to close it.
+func (p *epollPoller) take(c *Conn, sock *net.TCPConn) (read func(early []byte)) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	fd := -1
+	var refused error
+	err = raw.Control(func(from uintptr) { fd, refused = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) })
+	if err != nil || refused != nil {
+		return nil
+	}
+	_ = sock.Close()
+	tune(fd, p.engine.config)
+	l := &epollLink{conn: c, shard: p.shards[fd%len(p.shards)], fd: fd}
+	c.link, c.place = l, fd
+	return l.read
+}
+
+// loop serves the shard until its epoll descriptor is closed.
+func (s *shard) loop() {
+	defer close(s.done)
+	events := make([]unix.EpollEvent, turn)
+	ready := make([]*epollLink, turn)
+	n := 0
+	wait := func(fd uintptr) bool {
+		var err error
+		n, err = unix.EpollWait(int(fd), events, 0)
+		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+	}
+	for s.raw.Read(wait) == nil {
+		n = max(n, 0)
+		s.find(events[:n], ready)
+		for i, l := range ready[:n] {
+			if l != nil && !l.gone {
+				s.serve(l, events[i].Events)
+			}
+			ready[i] = nil
+		}
+		if n == turn {
+			runtime.Gosched()
+		}
+	}
+}
+
+// find gives the links that events are about; nil for one whose descriptor has
+// been given to another connection since.
+func (s *shard) find(events []unix.EpollEvent, links []*epollLink) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, e := range events {
+		if l := s.links[e.Fd]; l != nil && l.generation == uint32(e.Pad) {
+			links[i] = l
+		}
+	}
+}
+
+// serve handles what has happened to one connection.
+func (s *shard) serve(l *epollLink, happened uint32) {
+	c := l.conn
+	if happened&unix.EPOLLOUT != 0 {
+		c.mu.Lock()
+		l.drain()
+		c.mu.Unlock()
+	}
+	if happened&^unix.EPOLLOUT != 0 && !s.receive(l) {
+		s.bury(l)
+	}
+}
+
+// receive reads once: epoll is level-triggered, so what is left comes in the
+// next turn, after the others. It is false at the end of the connection.
+func (s *shard) receive(l *epollLink) bool {
+	if l.conn.isDead() {
+		return false
+	}
+	n, err := unix.Read(l.fd, s.buffer)
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return true
+	case err != nil, n == 0:
+		return false
+	}
+	return l.conn.take(&s.s, s.buffer[:n])
+}
+
+// register lets the loop see the link. l.conn.mu is held.
+func (s *shard) register(l *epollLink) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.links) <= l.fd {
+		s.links = append(s.links, nil)
+	}
+	s.generation++
+	l.generation = s.generation
+	if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, l.fd, l.interest()); err != nil {
+		return err
+	}
+	s.links[l.fd] = l
+	l.registered = true
+	return nil
+}
+
+// bury ends a connection. Nobody else closes a descriptor that is registered,
+// and nobody uses one without the connection's lock but this loop: a number that
+// the kernel gives away again cannot be met under its old name.
+func (s *shard) bury(l *epollLink) {
+	c := l.conn
+	c.mu.Lock()
+	c.die(CodeAbnormal)
+	l.gone = true
+	s.mu.Lock()
+	s.links[l.fd] = nil
+	s.mu.Unlock()
+	l.close()
+	if c.out.flushing {
+		c.flushed()
+	}
+	c.mu.Unlock()
+	c.finish()
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sockets
+
+func newPoller(*Engine) poller { return nil }
