@@ -1,0 +1,132 @@
+package sockets
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// While connections come and go, and their descriptors' numbers are given to
+// others, senders go on until they are refused. Nobody may hear what was meant
+// for somebody else.
+func TestNobodyHearsAStranger(t *testing.T) {
+	const workers, lives = 8, 60
+	onEveryEngine(t, Config{Backlog: 1 << 20}, func(t *testing.T, s *server) {
+		go func() {
+			for range s.conns { // nobody else takes them
+			}
+		}()
+		defer close(s.conns)
+		var senders sync.WaitGroup
+		s.message = func(c *Conn, name string) {
+			f := Text([]byte(name))
+			senders.Go(func() {
+				for c.Send(f) == nil {
+				}
+			})
+		}
+		var all sync.WaitGroup
+		for w := range workers {
+			all.Go(func() {
+				for i := range lives {
+					live(t, s, fmt.Sprintf("client %d in life %d", w, i), i)
+				}
+			})
+		}
+		all.Wait()
+		for range workers * lives {
+			wait(t, "OnClose", s.closed)
+		}
+		senders.Wait()
+		s.stop() // before conns is closed
+	})
+}
+
+// live is one connection that ends in one of several ways.
+func live(t *testing.T, s *server, name string, way int) {
+	p := &peer{t: t}
+	conn, early, _, err := ws.Dial(t.Context(), s.url)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	p.Conn, p.r = conn, conn
+	if early != nil {
+		p.r = early
+	}
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(name))))); err != nil {
+		t.Error(err)
+	}
+	for range 5 {
+		f, err := ws.ReadFrame(p.r)
+		if err != nil || string(f.Payload) != name {
+			t.Errorf("%s heard %q, %v", name, f.Payload, err)
+			break
+		}
+	}
+	switch way % 3 {
+	case 0:
+		_ = conn.(*net.TCPConn).SetLinger(0) // a reset
+	case 1:
+		_ = ws.WriteFrame(conn, ws.MaskFrame(ws.NewCloseFrame(nil)))
+	}
+	_ = conn.Close()
+}
+
+// What a client sends together with its request is heard.
+func TestFramesTogetherWithTheRequest(t *testing.T) {
+	onEveryEngine(t, Config{}, func(t *testing.T, s *server) {
+		for _, closes := range []bool{false, true} {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "ws://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			bytes := []byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+			bytes = append(bytes, ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("early"))))...)
+			if closes {
+				bytes = append(bytes, ws.MustCompileFrame(ws.MaskFrame(ws.NewCloseFrame(nil)))...)
+			}
+			if _, err := conn.Write(bytes); err != nil {
+				t.Fatal(err)
+			}
+			r := bufio.NewReader(conn)
+			res, err := http.ReadResponse(r, nil)
+			if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatalf("answered %v, %v", res, err)
+			}
+			p := &peer{t: t, Conn: conn, r: r}
+			p.hear("early")
+			if closes {
+				p.hearClose()
+				p.hearEnd()
+				wait(t, "OnClose", s.closed)
+			}
+		}
+	})
+}
+
+func TestRemoteAddr(t *testing.T) {
+	onEveryEngine(t, Config{}, func(t *testing.T, s *server) {
+		p := dial(t, s)
+		c := wait(t, "the connection", s.conns)
+		if got := c.RemoteAddr(); got == nil || got.String() != p.LocalAddr().String() {
+			t.Errorf("the peer is at %v, want %v", got, p.LocalAddr())
+		}
+		_ = p.Close()
+		wait(t, "OnClose", s.closed)
+		if got := c.RemoteAddr(); got != nil {
+			t.Errorf("an ended connection has a peer at %v", got)
+		}
+	})
+}

@@ -1,0 +1,49 @@
+package sockets
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A silent connection costs no goroutine.
+func TestEpollNeedsNoGoroutines(t *testing.T) {
+	const many = 100
+	s := start(t, New(Config{Poller: PollerEpoll}))
+	dial(t, s).say("whatever is made once is made now")
+	before := runtime.NumGoroutine()
+	for range many {
+		p := dial(t, s)
+		p.say("hi")
+		p.hear("hi")
+	}
+	// net/http's own goroutines return shortly after the upgrade.
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before+many/10; <-ticker.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines for %d connections", runtime.NumGoroutine()-before, many)
+		}
+	}
+}
+
+// Events about a descriptor that belongs to another connection by now are dropped.
+func TestEventsOfAFormerOwner(t *testing.T) {
+	s := start(t, New(Config{Poller: PollerEpoll}))
+	p := dial(t, s)
+	p.say("hi")
+	p.hear("hi")
+	l := wait(t, "the connection", s.conns).link.(*epollLink)
+	now := *l.interest()
+	former := now
+	former.Pad--
+	links := make([]*epollLink, 1)
+	if l.shard.find([]unix.EpollEvent{former}, links); links[0] != nil {
+		t.Error("an event of the descriptor's former owner was taken for one of the new")
+	}
+	if l.shard.find([]unix.EpollEvent{now}, links); links[0] != l {
+		t.Error("an event of the owner was dropped")
+	}
+}
