@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"runtime"
 	"slices"
 	"sync"
 
@@ -68,12 +67,14 @@ func (q *ready) stop() {
 
 // work carries letters out until the hub stops.
 func (h *Hub) work() {
+	y := sockets.NewYielder()
+	defer y.Close()
 	for r := h.ready.pop(); r != nil; r = h.ready.pop() {
 		if h.turn(r) {
 			h.ready.push(r)
 		}
 		// On one core the API must not wait for a large fan-out.
-		runtime.Gosched()
+		y.Yield()
 	}
 }
 
@@ -164,6 +165,10 @@ func (r *room) begin(into []*seat) int {
 
 // pack begins a sweep with what waits, within its bounds. r.mu is held.
 func (r *room) pack() {
+	if len(r.queue) == 0 {
+		return
+	}
+	r.tidy()
 	n, bytes, plain := 0, 0, true
 	for n < len(r.queue) && n < sweepSize && (n == 0 || bytes+r.queue[n].size <= sweepBytes) {
 		bytes += r.queue[n].size

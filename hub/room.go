@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,15 +22,16 @@ type room struct {
 	// so that nothing reaches a session that has left. Taken before mu.
 	gate sync.Mutex
 
-	mu      sync.Mutex
-	seats   []*seat
-	members []*member // in the order they came
-	queue   []*letter // not yet begun
-	next    uint64    // the number of the next letter
-	busy    bool      // somebody carries the queue out
-	tally   tally
-	watch   *watch // of a watched user's room; nil in a channel's
-	sweep   sweep
+	mu       sync.Mutex
+	seats    []*seat   // in the order of their connections' places, more or less
+	disorder int       // seats out of order, at most
+	members  []*member // in the order they came
+	queue    []*letter // not yet begun
+	next     uint64    // the number of the next letter
+	busy     bool      // somebody carries the queue out
+	tally    tally
+	watch    *watch // of a watched user's room; nil in a channel's
+	sweep    sweep
 }
 
 // seat is one session in one room.
@@ -38,6 +40,7 @@ type seat struct {
 	room    *room
 	member  *member
 	index   int    // in room.seats
+	place   int    // of its connection
 	first   uint64 // the first letter that is for it
 }
 
@@ -89,7 +92,7 @@ func (r *room) join(s *Session, m *Member, after *sockets.Frame) (taken *seat, f
 	if r.dead.Load() {
 		return nil, false, nil
 	}
-	taken = &seat{session: s, room: r, index: len(r.seats)}
+	taken = &seat{session: s, room: r, index: len(r.seats), place: s.conn.Place()}
 	var roster []Member
 	if m != nil {
 		taken.member, first, err = r.seatMember(s, *m)
@@ -99,6 +102,9 @@ func (r *room) join(s *Session, m *Member, after *sockets.Frame) (taken *seat, f
 		roster = r.roster()
 	}
 	taken.first = r.next
+	if n := len(r.seats); n > 0 && r.seats[n-1].place > taken.place {
+		r.disorder++
+	}
 	r.seats = append(r.seats, taken)
 	answer := s.protocol.Subscribed(r.name, roster)
 	if after != nil {
@@ -177,8 +183,26 @@ func (r *room) unseat(i int) {
 }
 
 func (r *room) move(from, to int) {
+	if from == to {
+		return
+	}
+	r.disorder++
 	r.seats[to] = r.seats[from]
 	r.seats[to].index = to
+}
+
+// tidy puts the seats in order when many are not: connections come and go, and
+// sorting for each would cost a large room more than the order saves. It is for
+// the time between two sweeps. r.mu is held.
+func (r *room) tidy() {
+	if r.disorder <= len(r.seats)/16 || len(r.seats) <= turnSize {
+		return
+	}
+	slices.SortFunc(r.seats, func(a, b *seat) int { return cmp.Compare(a.place, b.place) })
+	for i, s := range r.seats {
+		s.index = i
+	}
+	r.disorder = 0
 }
 
 // retire gives up an empty room. r.mu is held.
