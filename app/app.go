@@ -75,7 +75,9 @@ func New(c Config, log *slog.Logger) (_ *App, err error) {
 
 // listen binds, and says what to do when it cannot.
 func listen(address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+	// Dead peers are found by pings, and by the server's time-outs before a request:
+	// the kernel's probes would cost four system calls for each connection.
+	l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; free the port or choose another address", address, err)
 	}

@@ -1,6 +1,8 @@
 package sockets
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +24,6 @@ type Config struct {
 	PingAfter time.Duration // silence before a ping; default 30 s
 	PongWait  time.Duration // from one unanswered ping to the next, and to the end; default 20 s
 	CloseWait time.Duration // for the peer's half of the closing handshake; default 5 s
-	Handshake time.Duration // to write the answer of the upgrade; default 10 s
 }
 
 // The pollers. Epoll is on Linux only and serves plain TCP; everything else gets
@@ -42,7 +43,6 @@ func (c Config) withDefaults() Config {
 	c.PingAfter = orDefault(c.PingAfter, 30*time.Second)
 	c.PongWait = orDefault(c.PongWait, 20*time.Second)
 	c.CloseWait = orDefault(c.CloseWait, 5*time.Second)
-	c.Handshake = orDefault(c.Handshake, 10*time.Second)
 	return c
 }
 
@@ -153,26 +153,46 @@ func (e *Engine) Stats() Stats { return Stats{Open: e.wheel.len(), Slow: e.slow.
 // client has its answer.
 //
 // How long a client may take to send its request is the http.Server's to say
-// (ReadHeaderTimeout); the answer is bounded by Config.Handshake.
+// (ReadHeaderTimeout).
 func (e *Engine) Upgrade(w http.ResponseWriter, r *http.Request, protocol string, accept func(*Conn) Handler) error {
-	u := ws.HTTPUpgrader{
-		Timeout:  e.config.Handshake,
-		Protocol: func(offered string) bool { return offered == protocol },
-	}
-	sock, rw, _, err := u.Upgrade(r, w)
+	u := ws.HTTPUpgrader{Protocol: func(offered string) bool { return offered == protocol }}
+	h := &heldAnswer{ResponseWriter: w}
+	sock, rw, _, err := u.Upgrade(r, h)
 	if err != nil {
 		if sock != nil {
+			_ = sock.SetWriteDeadline(time.Now().Add(refusalWait))
+			_, _ = sock.Write(h.answer.Bytes()) // a client that is not there needs no answer
 			_ = sock.Close()
 		}
 		return fmt.Errorf("sockets: upgrade: %w", err)
 	}
 	// A client may have sent its first frame together with the request.
 	early, _ := rw.Peek(rw.Reader.Buffered())
-	return e.adopt(sock, early, accept)
+	return e.adopt(sock, h.answer.Bytes(), early, accept)
 }
 
-func (e *Engine) adopt(sock net.Conn, early []byte, accept func(*Conn) Handler) error {
+// refusalWait bounds how long a refused client may take to hear of it.
+const refusalWait = 5 * time.Second
+
+// heldAnswer keeps the answer to an upgrade, so that it can leave in one write
+// with the first frames.
+type heldAnswer struct {
+	http.ResponseWriter
+	answer bytes.Buffer
+}
+
+// Hijack implements http.Hijacker.
+func (h *heldAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	sock, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err == nil {
+		rw.Writer = bufio.NewWriterSize(&h.answer, 256) // about what the answer has
+	}
+	return sock, rw, err
+}
+
+func (e *Engine) adopt(sock net.Conn, answer, early []byte, accept func(*Conn) Handler) error {
 	c := &Conn{engine: e}
+	c.out.hold(answer)
 	read := e.take(c, sock)
 	c.heard.Store(e.wheel.now.Load())
 	// Staggered, so that ten thousand who came at once are not all pinged at once.
@@ -182,6 +202,7 @@ func (e *Engine) adopt(sock net.Conn, early []byte, accept func(*Conn) Handler) 
 		return ErrStopped
 	}
 	c.handler = accept(c)
+	c.release()
 	read(early)
 	return nil
 }

@@ -1,6 +1,9 @@
 package sockets
 
-import "net"
+import (
+	"net"
+	"slices"
+)
 
 // outbox holds what the kernel has not taken yet, by reference to the shared
 // frames. It is guarded by Conn.mu.
@@ -35,6 +38,39 @@ func (c *Conn) push(f *Frame) error {
 		c.link.flush(c)
 	}
 	return nil
+}
+
+// hold makes p the first that is written, and everything wait for release.
+func (o *outbox) hold(p []byte) {
+	o.flushing = true
+	if len(p) > 0 {
+		o.backlog, o.waiting = net.Buffers{p}, len(p)
+	}
+}
+
+// release lets out what was held while the connection was accepted: the answer
+// to its request and the first frames leave in one write.
+func (c *Conn) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := &c.out
+	if c.state == dead {
+		return
+	}
+	held := slices.Concat(o.backlog...)
+	n, err := 0, error(nil)
+	if len(held) > 0 {
+		n, err = c.link.attempt(held)
+	}
+	switch {
+	case err != nil:
+		c.die(CodeAbnormal)
+	case n == len(held):
+		c.flushed()
+	default:
+		o.backlog, o.waiting = net.Buffers{held[n:]}, len(held)-n
+		c.link.flush(c)
+	}
 }
 
 // flushed ends the work on the backlog: it has gone out, or the connection has

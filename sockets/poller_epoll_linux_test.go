@@ -35,8 +35,11 @@ func TestEventsOfAFormerOwner(t *testing.T) {
 	p := dial(t, s)
 	p.say("hi")
 	p.hear("hi")
-	l := wait(t, "the connection", s.conns).link.(*epollLink)
+	c := wait(t, "the connection", s.conns)
+	l := c.link.(*epollLink)
+	c.mu.Lock()
 	now := *l.interest()
+	c.mu.Unlock()
 	former := now
 	former.Pad--
 	links := make([]*epollLink, 1)

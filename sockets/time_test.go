@@ -23,7 +23,7 @@ func timed(t *testing.T, test func(t *testing.T, e *Engine, h *server, client ne
 		run.Go(func() { _ = e.Run(ctx) })
 		near, far := net.Pipe()
 		h := &server{Engine: e, conns: make(chan *Conn, 1), closed: make(chan int, 1)}
-		if err := e.adopt(near, nil, func(c *Conn) Handler { h.conns <- c; return h }); err != nil {
+		if err := e.adopt(near, nil, nil, func(c *Conn) Handler { h.conns <- c; return h }); err != nil {
 			t.Fatal(err)
 		}
 		test(t, e, h, far)
@@ -151,7 +151,7 @@ func TestPingsAreStaggered(t *testing.T) {
 	for range 1000 {
 		near, far := net.Pipe()
 		done := make(chan *Conn, 1)
-		_ = e.adopt(near, nil, func(c *Conn) Handler { done <- c; return &server{closed: make(chan int, 1)} })
+		_ = e.adopt(near, nil, nil, func(c *Conn) Handler { done <- c; return &server{closed: make(chan int, 1)} })
 		c := <-done
 		seen[c.timer.period]++
 		_ = far.Close()
