@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"github.com/diaphone-dev/diaphone"
@@ -141,9 +142,10 @@ func oversize(app *diaphone.App, err error) error {
 // plainData gives the event's data as it will be delivered. SDKs send a string;
 // any other JSON value goes out as its compact text.
 func plainData(raw json.RawMessage) string {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text
+	if raw[0] == '"' {
+		// Bad surrogates are replaced, as everywhere; nothing else can be wrong with it.
+		text, _ := jsontext.AppendUnquote(make([]byte, 0, len(raw)), raw)
+		return string(text)
 	}
 	var b bytes.Buffer
 	_ = json.Compact(&b, raw) // raw came out of a valid document

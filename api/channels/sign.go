@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/diaphone-dev/diaphone"
 )
@@ -17,7 +15,8 @@ import (
 func sign(secret diaphone.Secret, text string) string {
 	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
 	mac.Write([]byte(text))
-	return hex.EncodeToString(mac.Sum(nil))
+	var sum [sha256.Size]byte
+	return hex.EncodeToString(mac.Sum(sum[:0]))
 }
 
 // equal compares in constant time. Signatures count in lower case only.
@@ -41,17 +40,26 @@ func userText(socket diaphone.SocketID, data string) string {
 // requestText is what an HTTP request signs: all query parameters but the
 // signature, with lower-case names in order, and values as they are when decoded.
 func requestText(method, path string, query map[string]string) string {
-	var b strings.Builder
-	b.WriteString(method + "\n" + path + "\n")
-	between := ""
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if name == paramSignature {
-			continue
+	var few [8]string // an event has five
+	names, size := few[:0], len(method)+len(path)+2
+	for name, value := range query {
+		if name != paramSignature {
+			names = append(names, name)
+			size += len(name) + len(value) + 2
 		}
-		b.WriteString(between + name + "=" + query[name])
-		between = "&"
 	}
-	return b.String()
+	slices.Sort(names)
+	b := make([]byte, 0, size)
+	b = append(append(b, method...), '\n')
+	b = append(append(b, path...), '\n')
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, '&')
+		}
+		b = append(append(b, name...), '=')
+		b = append(b, query[name]...)
+	}
+	return string(b)
 }
 
 // keyOf finds one of the app's key pairs.
