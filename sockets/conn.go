@@ -18,7 +18,8 @@ var (
 )
 
 // Handler hears of one connection. Its methods are called one at a time and
-// must not wait for anything: an engine may serve many connections in turn.
+// must not wait for anything: an engine may serve many connections in turn. What
+// must wait (for a disk, another machine) goes to Conn.Apart.
 type Handler interface {
 	// OnMessage hears a whole text message, valid UTF-8. The payload is valid
 	// during the call only, and may be written to.
@@ -40,8 +41,9 @@ type Conn struct {
 	link    link
 	timer   timer
 	heard   atomic.Int64 // the tick of the last whole frame from the peer
-	in      inbox        // the reader's own
+	in      inbox        // the reader's own, as the next two
 	deaf    bool         // the peer broke the protocol: what it still sends is dropped
+	apart   func()       // what a callback has asked to be done before the next one
 
 	mu    sync.Mutex
 	state state
@@ -161,13 +163,33 @@ func (c *Conn) end() {
 	c.die(CodeAbnormal)
 }
 
-// take handles bytes that arrived. It is false when there is nothing more to read for.
+// Apart does what may wait, after the callback that asks for it has returned and
+// before the next one. Meanwhile nothing is read from this peer, the others are
+// served as ever, and Send and Close work. It is for OnMessage and OnPong only;
+// of several calls in one callback the last counts.
+func (c *Conn) Apart(work func()) { c.apart = work }
+
+// follow is take for a goroutine that may wait.
+func (c *Conn) follow(s *scratch, p []byte) bool {
+	for c.take(s, p) {
+		if c.apart == nil {
+			return true
+		}
+		work := c.apart
+		c.apart, p = nil, nil
+		work()
+	}
+	return false
+}
+
+// take handles bytes that arrived, as far as a callback that asks for Apart. It is
+// false when there is nothing more to read for.
 func (c *Conn) take(s *scratch, p []byte) bool {
 	if c.deaf {
 		return true
 	}
 	p = c.in.add(p)
-	for len(p) > 0 {
+	for len(p) > 0 && c.apart == nil {
 		it, n, err := c.in.next(s, p, c.engine.config.ReadLimit)
 		if err != nil {
 			var f *fault

@@ -14,17 +14,18 @@ type epollLink struct {
 	shard      *shard
 	fd         int
 	generation uint32 // tells apart who has had the descriptor
-	registered bool   // the loop sees it, and is the one who closes it
+	registered bool   // the loop sees it, and is then the one who closes it
 	gone       bool   // closed; what the loop still hears is about nobody
 }
 
-// read begins the serving of a connection. What came together with the request
-// is handled here, for the loop does not know the connection yet.
+// read has the loop serve the connection. Before, it handles what came together
+// with the request, or what a callback has asked to be done apart: the loop does
+// not see the connection then, so whoever calls may wait.
 func (l *epollLink) read(early []byte) {
 	c := l.conn
-	if len(early) > 0 {
+	if len(early) > 0 || c.apart != nil {
 		s := c.engine.pool.Get().(*scratch)
-		alive := c.take(s, early)
+		alive := c.follow(s, early)
 		c.engine.pool.Put(s)
 		if !alive {
 			c.end()
@@ -100,25 +101,16 @@ func (l *epollLink) drain() {
 func (l *epollLink) closeWrite() { _ = unix.Shutdown(l.fd, unix.SHUT_WR) }
 
 // shut wakes the loop, which closes the descriptor: a socket that is shut down
-// both ways is readable for good.
+// both ways is readable for good. One that no loop sees is closed here.
 func (l *epollLink) shut(_ *Conn, stuck bool) {
 	if stuck {
 		_ = unix.SetsockoptLinger(l.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
-	if !l.registered {
-		l.close()
-		return
-	}
-	_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
-}
-
-// close takes the descriptor out of the epoll, too: it would stay there if a
-// child process held a copy.
-func (l *epollLink) close() {
 	if l.registered {
-		_ = unix.EpollCtl(l.shard.epoll, unix.EPOLL_CTL_DEL, l.fd, nil)
+		_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
+	} else {
+		_ = unix.Close(l.fd)
 	}
-	_ = unix.Close(l.fd)
 }
 
 func (l *epollLink) remote() net.Addr {

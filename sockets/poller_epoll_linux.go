@@ -145,8 +145,14 @@ func (s *shard) serve(l *epollLink, happened uint32) {
 		l.drain()
 		c.mu.Unlock()
 	}
-	if happened&^unix.EPOLLOUT != 0 && !s.receive(l) {
+	if happened&^unix.EPOLLOUT == 0 {
+		return
+	}
+	if !s.receive(l) {
 		s.bury(l)
+	} else if c.apart != nil {
+		s.release(l)
+		go l.read(nil)
 	}
 }
 
@@ -183,6 +189,26 @@ func (s *shard) register(l *epollLink) error {
 	return nil
 }
 
+// release is the opposite of register.
+func (s *shard) release(l *epollLink) {
+	l.conn.mu.Lock()
+	defer l.conn.mu.Unlock()
+	s.forget(l)
+	if l.conn.state == dead { // it could only say so to the loop
+		_ = unix.Close(l.fd)
+	}
+}
+
+// forget takes a link off the books, and out of the epoll: it would stay there if
+// a child process held a copy of the descriptor. l.conn.mu is held.
+func (s *shard) forget(l *epollLink) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links[l.fd] = nil
+	l.registered = false
+	_ = unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, l.fd, nil)
+}
+
 // bury ends a connection. Nobody else closes a descriptor that is registered,
 // and nobody uses one without the connection's lock but this loop: a number that
 // the kernel gives away again cannot be met under its old name.
@@ -191,10 +217,8 @@ func (s *shard) bury(l *epollLink) {
 	c.mu.Lock()
 	c.die(CodeAbnormal)
 	l.gone = true
-	s.mu.Lock()
-	s.links[l.fd] = nil
-	s.mu.Unlock()
-	l.close()
+	s.forget(l)
+	_ = unix.Close(l.fd)
 	if c.out.flushing {
 		c.flushed()
 	}

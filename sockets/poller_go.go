@@ -84,7 +84,7 @@ func (c *Conn) batch() (net.Buffers, int) {
 func (l *goLink) read(c *Conn, early []byte) {
 	defer c.finish()
 	s := c.engine.pool.Get().(*scratch)
-	alive := c.take(s, early)
+	alive := c.follow(s, early)
 	c.engine.pool.Put(s)
 	switch {
 	case !alive:
@@ -102,7 +102,7 @@ func (l *goLink) readSock(c *Conn) {
 	defer c.engine.pool.Put(s)
 	for {
 		n, err := l.sock.Read(s.buffer[:])
-		if n > 0 && !c.take(s, s.buffer[:n]) || err != nil {
+		if n > 0 && !c.follow(s, s.buffer[:n]) || err != nil {
 			return
 		}
 	}

@@ -92,7 +92,7 @@ func (l *goLink) readDirect(c *Conn) {
 		if s == nil {
 			continue // interrupted
 		}
-		alive := n > 0 && err == nil && c.take(s, s.buffer[:n])
+		alive := n > 0 && err == nil && c.follow(s, s.buffer[:n])
 		c.engine.pool.Put(s)
 		s = nil
 		if !alive {
