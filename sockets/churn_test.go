@@ -3,6 +3,7 @@ package sockets
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 )
 
 // While connections come and go, and their descriptors' numbers are given to
@@ -51,24 +53,26 @@ func TestNobodyHearsAStranger(t *testing.T) {
 
 // live is one connection that ends in one of several ways.
 func live(t *testing.T, s *server, name string, way int) {
-	p := &peer{t: t}
 	conn, early, _, err := ws.Dial(t.Context(), s.url)
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	p.Conn, p.r = conn, conn
+	r := io.Reader(conn)
 	if early != nil {
-		p.r = early
+		r = early
 	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := conn.Write(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte(name))))); err != nil {
 		t.Error(err)
 	}
 	for range 5 {
-		f, err := ws.ReadFrame(p.r)
-		if err != nil || string(f.Payload) != name {
-			t.Errorf("%s heard %q, %v", name, f.Payload, err)
+		heard, err := wsutil.ReadServerText(struct {
+			io.Reader
+			io.Writer
+		}{r, conn})
+		if err != nil || string(heard) != name {
+			t.Errorf("%s heard %q, %v", name, heard, err)
 			break
 		}
 	}

@@ -41,12 +41,12 @@ func (b *benchSocketsCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	l, err := newLoad(b, target)
+	l, err := newLoad(c.ctx, b, target)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	r, err := l.run(c.ctx)
+	r, err := l.run()
 	if err != nil {
 		return err
 	}

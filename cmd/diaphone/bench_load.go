@@ -6,12 +6,12 @@ import (
 	"net/url"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // load is one run of the socket benchmark.
 type load struct {
+	alive  context.Context // the whole run's; publishing ends before it, and what is under way then is finished
 	flags  *benchSocketsCmd
 	target *url.URL
 	crew   *crew
@@ -20,16 +20,13 @@ type load struct {
 	failed chan error
 
 	publishers []*benchPublisher
-	numbers    atomic.Uint64 // of publishers that do not wait for their events
 
 	mu        sync.Mutex // guards all below; few goroutines want it
-	from      time.Duration
 	latency   histogram
 	ack       histogram
 	probe     histogram
 	delivered int64
 	expected  int64
-	last      time.Duration // when the last delivery came
 	settled   chan struct{} // hears when delivered reaches expected
 }
 
@@ -41,8 +38,8 @@ const (
 	drainWait    = 10 * time.Second
 )
 
-func newLoad(b *benchSocketsCmd, target *url.URL) (*load, error) {
-	l := &load{flags: b, target: target, start: time.Now(), failed: make(chan error, 1), settled: make(chan struct{}, 1)}
+func newLoad(ctx context.Context, b *benchSocketsCmd, target *url.URL) (*load, error) {
+	l := &load{alive: ctx, flags: b, target: target, start: time.Now(), failed: make(chan error, 1), settled: make(chan struct{}, 1)}
 	for i := range b.Channels {
 		l.names = append(l.names, fmt.Sprint(benchChannel, i))
 	}
@@ -69,8 +66,9 @@ func (l *load) fail(err error) {
 	}
 }
 
-func (l *load) run(ctx context.Context) (*benchResult, error) {
+func (l *load) run() (*benchResult, error) {
 	r := &benchResult{Connections: l.flags.Channels * l.flags.Subscribers}
+	ctx := l.alive
 	before, err := useOf(l.flags.PID)
 	if err != nil {
 		return nil, err

@@ -93,7 +93,7 @@ func (l *load) drive(ctx context.Context, p *benchPublisher, ticks <-chan time.D
 		number := p.number + n*uint64(len(l.publishers))
 		p.left.Store(int64(l.flags.Subscribers))
 		l.expect(l.flags.Subscribers)
-		if err := p.publish(l.names[number%uint64(len(l.names))], at, number); err != nil {
+		if err := p.publish(l.alive, l.names[number%uint64(len(l.names))], at, number); err != nil {
 			l.fail(err)
 			return
 		}
@@ -119,7 +119,7 @@ func (p *benchPublisher) wait() bool {
 
 func (l *load) driveProbe(p *benchPublisher, ticks <-chan time.Duration) {
 	for at := range ticks {
-		if err := p.publish(probeChannel, at, 0); err != nil {
+		if err := p.publish(l.alive, probeChannel, at, 0); err != nil {
 			l.fail(err)
 			return
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha256"
@@ -10,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -25,7 +25,7 @@ type signedPublisher struct {
 	app, key, secret string
 	conn             net.Conn
 	r                *bufio.Reader
-	out              bytes.Buffer
+	until            time.Time // the deadline of conn
 	filling          string
 }
 
@@ -40,9 +40,9 @@ func (b *benchSocketsCmd) publisher(target *url.URL) *signedPublisher {
 }
 
 // dial connects at the first publish: a gateway closes connections that say nothing.
-func (p *signedPublisher) dial() (err error) {
+func (p *signedPublisher) dial(ctx context.Context) (err error) {
 	if p.conn == nil {
-		p.conn, err = net.DialTimeout("tcp", p.target.Host, publishWait)
+		p.conn, err = (&net.Dialer{Timeout: publishWait}).DialContext(ctx, "tcp", p.target.Host)
 		p.r = bufio.NewReader(p.conn)
 	}
 	return err
@@ -56,44 +56,74 @@ func eventData(at time.Duration, number uint64, filling string) string {
 }
 
 // publish sends one event and waits for the answer.
-func (p *signedPublisher) publish(channel string, at time.Duration, number uint64) error {
+func (p *signedPublisher) publish(ctx context.Context, channel string, at time.Duration, number uint64) error {
+	if err := p.dial(ctx); err != nil {
+		return err
+	}
 	data := strconv.Quote(eventData(at, number, p.filling)) // plain ASCII: Go's quoting is JSON's
 	body := `{"name":"bench","channels":["` + channel + `"],"data":` + data + `}`
 	path := p.target.Path + "/apps/" + p.app + "/events"
 	sum := md5.Sum([]byte(body)) // Pusher's protocol asks for it
-	query := "auth_key=" + p.key + "&auth_timestamp=" + strconv.FormatInt(time.Now().Unix(), 10) +
+	now := time.Now()
+	query := "auth_key=" + p.key + "&auth_timestamp=" + strconv.FormatInt(now.Unix(), 10) +
 		"&auth_version=1.0&body_md5=" + hex.EncodeToString(sum[:])
 	mac := hmac.New(sha256.New, []byte(p.secret))
 	mac.Write([]byte("POST\n" + path + "\n" + query))
-	p.out.Reset()
-	fmt.Fprintf(&p.out, "POST %s?%s&auth_signature=%x HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		path, query, mac.Sum(nil), p.target.Host, len(body), body)
-	if err := p.dial(); err != nil {
+	request := "POST " + path + "?" + query + "&auth_signature=" + hex.EncodeToString(mac.Sum(nil)) +
+		" HTTP/1.1\r\nHost: " + p.target.Host + "\r\nContent-Type: application/json\r\nContent-Length: " +
+		strconv.Itoa(len(body)) + "\r\n\r\n" + body
+	if now.After(p.until.Add(-publishWait / 2)) { // now and then: setting it is not free
+		p.until = now.Add(publishWait)
+		if err := p.conn.SetDeadline(p.until); err != nil {
+			return err
+		}
+	}
+	if _, err := io.WriteString(p.conn, request); err != nil {
 		return err
 	}
-	if err := p.conn.SetDeadline(time.Now().Add(publishWait)); err != nil {
-		return err
-	}
-	if _, err := p.conn.Write(p.out.Bytes()); err != nil {
-		return err
-	}
-	return p.answer()
-}
-
-func (p *signedPublisher) answer() error {
-	res, err := http.ReadResponse(p.r, nil)
-	if err != nil {
-		return fmt.Errorf("the answer to a publish: %w", err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
-	if err != nil {
-		return fmt.Errorf("the answer to a publish: %w", err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return failf(exitOfStatus(res.StatusCode), "publish: %s: %s", res.Status, bytes.TrimSpace(text))
+	if err := p.answer(); err != nil {
+		return fmt.Errorf("publish: %w", err)
 	}
 	return nil
+}
+
+// answer reads an answer of HTTP/1.1 with a Content-Length, which is how the
+// gateway answers here.
+func (p *signedPublisher) answer() error {
+	status, length := "", -1
+	for {
+		line, err := p.r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			break
+		}
+		if status == "" {
+			status = string(line)
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return err
+			}
+		}
+	}
+	if length < 0 || length > p.r.Size() {
+		return fmt.Errorf("an answer of unknown or great length: %s", status)
+	}
+	body, err := p.r.Peek(length)
+	if err != nil {
+		return err
+	}
+	_, code, _ := strings.Cut(status, " ")
+	if !strings.HasPrefix(code, "200") {
+		refused, _ := strconv.Atoi(code[:min(3, len(code))]) // 0 is no status that means anything
+		return failf(exitOfStatus(refused), "%s: %s", status, bytes.TrimSpace(body))
+	}
+	_, err = p.r.Discard(length)
+	return err
 }
 
 func (p *signedPublisher) close() {
