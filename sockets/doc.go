@@ -2,8 +2,18 @@
 // writes without ever waiting, pings, and closes. It knows frames and bytes, no
 // channels and no users; those live in packages hub and api/channels.
 //
-// Connections are state machines (inbox receives, outbox sends) that an engine
-// feeds. The engine of today stands on Go's own poller, with one goroutine a
-// connection that holds no buffer while it waits. Another engine replaces what
-// is in poller*.go and passes the same tests.
+// Connections are state machines (inbox receives, outbox sends) that a poller
+// feeds through a link. There are two, behind the same tests:
+//
+//   - epoll (Linux, plain TCP): as many loops as cores, each with one buffer; a
+//     silent connection has no goroutine, no stack, no buffer and no timer.
+//   - go (everywhere, and under TLS): a goroutine for each connection, which holds
+//     no buffer while it waits.
+//
+// Writing is the same in both: whoever sends writes to the descriptor at once, and
+// what the kernel does not take waits by reference to the shared frame.
+//
+// A descriptor is used under its connection's lock or by the loop that owns it,
+// and is closed by that loop under the lock: a number that the kernel gives to
+// another connection is never met under its old name.
 package sockets

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,22 +25,19 @@ type epollPoller struct {
 // is parked while nothing happens. It keeps no thread in a system call, and on
 // one core it takes its turn like any other goroutine.
 type shard struct {
-	file   *os.File // the epoll descriptor
-	raw    syscall.RawConn
-	epoll  int
-	done   chan struct{}
-	buffer []byte // shared by all connections of the shard
-	s      scratch
+	file    *os.File // the epoll descriptor
+	raw     syscall.RawConn
+	epoll   int
+	done    chan struct{}
+	scratch scratch // shared by all connections of the shard
 
 	mu         sync.Mutex
 	links      []*epollLink // by descriptor
 	generation uint32       // of the last that was registered
 }
 
-const (
-	readSize = 64 << 10 // bytes taken from one connection before the next has its turn
-	turn     = 64       // connections served before other goroutines have theirs
-)
+// turn is how many connections are served before other goroutines have theirs.
+const turn = 64
 
 // newPoller gives nil when the kernel refuses: goroutines do the work then.
 func newPoller(e *Engine) poller {
@@ -64,8 +62,12 @@ func newShard() (*shard, error) {
 	// Go's poller takes descriptors that do not block; epoll's own waits for
 	// nothing here either.
 	_ = unix.SetNonblock(fd, true)
-	s := &shard{file: os.NewFile(uintptr(fd), "epoll"), epoll: fd, done: make(chan struct{}), buffer: make([]byte, readSize)}
-	if s.raw, err = s.file.SyscallConn(); err != nil {
+	s := &shard{file: os.NewFile(uintptr(fd), "epoll"), epoll: fd, done: make(chan struct{})}
+	s.raw, err = s.file.SyscallConn()
+	if err == nil {
+		err = s.file.SetReadDeadline(time.Time{}) // fails if Go's poller did not take it
+	}
+	if err != nil {
 		_ = s.file.Close()
 		return nil, err
 	}
@@ -157,19 +159,20 @@ func (s *shard) serve(l *epollLink, happened uint32) {
 }
 
 // receive reads once: epoll is level-triggered, so what is left comes in the
-// next turn, after the others. It is false at the end of the connection.
+// next turn, after the others. That, and the size of the buffer, bound how long
+// one connection keeps the others waiting. It is false at the connection's end.
 func (s *shard) receive(l *epollLink) bool {
 	if l.conn.isDead() {
 		return false
 	}
-	n, err := unix.Read(l.fd, s.buffer)
+	n, err := unix.Read(l.fd, s.scratch.buffer[:])
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return true
 	case err != nil, n == 0:
 		return false
 	}
-	return l.conn.take(&s.s, s.buffer[:n])
+	return l.conn.take(&s.scratch, s.scratch.buffer[:n])
 }
 
 // register lets the loop see the link. l.conn.mu is held.

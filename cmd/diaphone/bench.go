@@ -24,6 +24,7 @@ type benchSocketsCmd struct {
 	Secret       string        `help:"Secret of the app; better given as DIAPHONE_SECRET." default:"app-secret"`
 	Channels     int           `help:"Channels to publish to, in turn." default:"1" env:"-"`
 	Subscribers  int           `help:"Connections subscribed to each channel." default:"100" env:"-"`
+	Slow         int           `help:"So many of the connections never read; they are not among those who should receive." env:"-"`
 	Rate         float64       `help:"Events a second; 0: as many as --in-flight allows." env:"-"`
 	InFlight     int           `help:"Events that may be under way at a time: published, and not yet received by all." default:"4" env:"-"`
 	Idle         bool          `help:"Publish nothing: measure connecting, and memory after --duration." env:"-"`
@@ -70,6 +71,8 @@ func (b *benchSocketsCmd) check() (*url.URL, error) {
 		return nil, usagef("--server %s is not on loopback: a load like this is an attack on anybody else's server; say --i-own-this-server if it is yours", b.Server)
 	case b.Channels < 1 || b.Subscribers < 0 || clients > maxBenchConnections:
 		return nil, usagef("%d channels of %d: up to %d connections, each in one channel", b.Channels, b.Subscribers, maxBenchConnections)
+	case b.Slow < 0 || b.Slow > 0 && (b.Channels > 1 || b.Slow >= b.Subscribers):
+		return nil, usagef("--slow %d: with one channel, and fewer than its subscribers", b.Slow)
 	case b.Rate < 0 || b.ProbeRate < 0 || b.InFlight < 1 || b.Duration <= 0 || b.WarmUp < 0:
 		return nil, usagef("--rate, --probe-rate, --in-flight, --duration and --warm-up are not negative, and there is something to measure")
 	case b.Size < minEventSize:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"sync"
@@ -25,6 +26,7 @@ type load struct {
 	latency   histogram
 	ack       histogram
 	probe     histogram
+	unread    []net.Conn // of those who never read
 	delivered int64
 	expected  int64
 	settled   chan struct{} // hears when delivered reaches expected
@@ -51,6 +53,9 @@ func newLoad(ctx context.Context, b *benchSocketsCmd, target *url.URL) (*load, e
 func (l *load) close() {
 	for _, p := range l.publishers {
 		p.close()
+	}
+	for _, conn := range l.unread {
+		_ = conn.Close()
 	}
 	l.crew.close()
 }
@@ -105,7 +110,7 @@ func (l *load) connect(ctx context.Context, r *benchResult) error {
 	for range connectors {
 		all.Go(func() {
 			for i := range places {
-				if err := l.place(ctx, l.names[i%len(l.names)], false); err != nil {
+				if err := l.place(ctx, l.names[i%len(l.names)], i); err != nil {
 					cancel(err)
 				}
 			}
@@ -125,15 +130,25 @@ func (l *load) connect(ctx context.Context, r *benchResult) error {
 		r.ConnectCPU = float64((after.cpu() - before.cpu()).Microseconds()) / n
 	}
 	if l.flags.ProbeRate > 0 && err == nil {
-		err = l.place(ctx, probeChannel, true)
+		err = l.place(ctx, probeChannel, probePlace)
 	}
 	return err
 }
 
-func (l *load) place(ctx context.Context, channel string, probe bool) error {
-	b, err := l.enlist(ctx, channel, probe)
+// probePlace is behind all others.
+const probePlace = maxBenchConnections
+
+// place makes one connection; the first are the slow ones.
+func (l *load) place(ctx context.Context, channel string, i int) error {
+	b, err := l.enlist(ctx, channel, i == probePlace)
 	if err != nil {
 		return err
+	}
+	if i < l.flags.Slow {
+		l.mu.Lock()
+		l.unread = append(l.unread, b.conn)
+		l.mu.Unlock()
+		return nil
 	}
 	return l.crew.add(b)
 }

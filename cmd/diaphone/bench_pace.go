@@ -91,8 +91,8 @@ func (l *load) drive(ctx context.Context, p *benchPublisher, ticks <-chan time.D
 			}
 		}
 		number := p.number + n*uint64(len(l.publishers))
-		p.left.Store(int64(l.flags.Subscribers))
-		l.expect(l.flags.Subscribers)
+		p.left.Store(int64(l.flags.Subscribers - l.flags.Slow))
+		l.expect(l.flags.Subscribers - l.flags.Slow)
 		if err := p.publish(l.alive, l.names[number%uint64(len(l.names))], at, number); err != nil {
 			l.fail(err)
 			return
