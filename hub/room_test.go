@@ -67,3 +67,40 @@ func TestEverySeatIsServedOnce(t *testing.T) {
 		}
 	})
 }
+
+// A walk that begins finds the seats of a large room in the order of their
+// connections, and small disorder is left as it is.
+func TestSeatsAreTidiedBetweenSweeps(t *testing.T) {
+	r := &room{}
+	for i := range 200 {
+		r.seats = append(r.seats, &seat{index: i, place: i})
+	}
+	inOrder := func() bool {
+		return slices.IsSortedFunc(r.seats, func(a, b *seat) int { return a.place - b.place })
+	}
+	walk := func() {
+		r.queue = append(r.queue, &letter{})
+		r.next++
+		for more := true; more; more = r.settle() {
+			var chunk [turnSize]*seat
+			r.begin(chunk[:])
+		}
+	}
+	r.unseat(3)
+	walk()
+	if inOrder() {
+		t.Error("one hole has the whole room sorted")
+	}
+	for range 20 {
+		r.unseat(5)
+	}
+	walk()
+	if !inOrder() {
+		t.Error("after many have left the seats are out of order")
+	}
+	for i, s := range r.seats {
+		if s.index != i {
+			t.Fatalf("seat %d believes that it is %d", i, s.index)
+		}
+	}
+}
