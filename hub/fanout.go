@@ -11,19 +11,28 @@ import (
 // room has its own. So an event for one person does not wait behind ten thousand
 // others.
 const (
-	turnSize   = 64       // subscribers served in one turn
-	sweepSize  = 64       // letters carried in one walk over a room
-	sweepBytes = 32 << 10 // and about their bytes: they are joined into one write
-	queueSize  = 256      // letters that may wait in a room before publishers help
+	turnSize  = 64       // subscribers served in one turn
+	lookSize  = 4096     // and looked at, for some may lack nothing
+	joinSize  = 64       // letters joined into one write
+	joinBytes = 32 << 10 // and about their bytes
+	queueSize = 256      // letters that may wait in a room before publishers help
 )
 
-// sweep is one walk over a room's seats with the letters that waited when it began.
-type sweep struct {
-	letters []*letter
-	from    uint64 // the number of letters[0]
-	at      int    // seats before it have been served
-	plain   bool   // no letter excepts anybody
-	joined  []written
+// round is one walk over a room's seats. Whoever has its turn is given all that it
+// lacks, in one write, also what has come since the round began. So a letter is
+// with everybody one round after it came, wherever the walk was then, and the more
+// letters are under way the more share a write.
+type round struct {
+	at     int      // seats before it have had their turn
+	mark   uint64   // letters before it were there when the round began
+	joined []joined // of late, for neighbours mostly lack the same
+}
+
+// joined are the letters from one number up to another, as one frame.
+type joined struct {
+	protocol Protocol
+	from, to uint64
+	frame    *sockets.Frame
 }
 
 // ready is the queue of rooms that have letters to carry out. A room is in it
@@ -92,7 +101,7 @@ func (r *room) take(l *letter) (first, behind bool) {
 		return false, false
 	}
 	first = r.add(l)
-	return first, len(r.queue) >= queueSize
+	return first, len(r.letters) >= queueSize
 }
 
 // carry sees to it that a letter that was taken is carried out.
@@ -125,7 +134,7 @@ func (h *Hub) help(r *room) {
 	for behind := true; behind; {
 		h.turn(r)
 		r.mu.Lock()
-		behind = len(r.queue) >= queueSize
+		behind = len(r.letters) >= queueSize
 		r.mu.Unlock()
 	}
 }
@@ -138,10 +147,11 @@ func (h *Hub) turn(r *room) (more bool) {
 	var seats [turnSize]*seat
 	r.mu.Lock()
 	n := r.begin(seats[:])
+	c := carrier{round: &r.round, letters: r.letters, to: r.next}
 	r.mu.Unlock()
 	sent := 0
 	for _, s := range seats[:n] {
-		sent += r.sweep.deliver(s)
+		sent += c.deliver(s)
 	}
 	h.sent.Add(uint64(sent))
 	r.mu.Lock()
@@ -149,84 +159,30 @@ func (h *Hub) turn(r *room) (more bool) {
 	return r.settle()
 }
 
-// begin takes the next seats to serve. r.mu is held.
-func (r *room) begin(into []*seat) int {
-	w := &r.sweep
-	if len(w.letters) == 0 {
-		r.pack()
+// begin takes the next seats that lack something. r.mu is held.
+func (r *room) begin(into []*seat) (n int) {
+	w := &r.round
+	if w.at == 0 {
+		w.mark = r.next
+		r.tidy()
 	}
-	if len(w.letters) == 0 {
-		return 0
+	for end := min(len(r.seats), w.at+lookSize); n < len(into) && w.at < end; w.at++ {
+		if s := r.seats[w.at]; s.next < r.next {
+			into[n] = s
+			n++
+		}
 	}
-	n := copy(into, r.seats[w.at:])
-	w.at += n
 	return n
 }
 
-// pack begins a sweep with what waits, within its bounds. r.mu is held.
-func (r *room) pack() {
-	if len(r.queue) == 0 {
-		return
-	}
-	r.tidy()
-	n, bytes, plain := 0, 0, true
-	for n < len(r.queue) && n < sweepSize && (n == 0 || bytes+r.queue[n].size <= sweepBytes) {
-		bytes += r.queue[n].size
-		plain = plain && r.queue[n].except == nil
-		n++
-	}
-	r.sweep = sweep{
-		letters: slices.Clone(r.queue[:n]),
-		from:    r.next - uint64(len(r.queue)),
-		plain:   plain,
-	}
-	r.queue = slices.Delete(r.queue, 0, n)
-}
-
-// settle ends a sweep that has served all. r.mu is held.
+// settle ends a round when all have had their turn: nobody lacks what was there
+// when it began. r.mu is held.
 func (r *room) settle() (more bool) {
-	if r.sweep.at >= len(r.seats) {
-		r.sweep = sweep{}
+	if w := &r.round; w.at >= len(r.seats) {
+		left := min(len(r.letters), int(r.next-w.mark))
+		r.letters = slices.Delete(r.letters, 0, len(r.letters)-left)
+		*w = round{}
 	}
-	more = len(r.sweep.letters) > 0 || len(r.queue) > 0
-	r.busy = more
-	return more
-}
-
-// deliver hands a subscriber those letters of the sweep that are for it, in one
-// write, and counts them. The gate is held.
-func (w *sweep) deliver(s *seat) int {
-	p := s.session.protocol
-	if w.plain && s.first <= w.from {
-		if s.session.conn.Send(w.all(p)) != nil {
-			return 0
-		}
-		return len(w.letters)
-	}
-	var frames []*sockets.Frame
-	for i, l := range w.letters {
-		if w.from+uint64(i) >= s.first && l.except != s.session {
-			frames = append(frames, l.frame(p))
-		}
-	}
-	if len(frames) == 0 || s.session.conn.Send(sockets.Join(frames...)) != nil {
-		return 0
-	}
-	return len(frames)
-}
-
-// all gives the whole sweep as one frame, joined once for each protocol.
-func (w *sweep) all(p Protocol) *sockets.Frame {
-	for _, done := range w.joined {
-		if done.protocol == p {
-			return done.frame
-		}
-	}
-	frames := make([]*sockets.Frame, len(w.letters))
-	for i, l := range w.letters {
-		frames[i] = l.frame(p)
-	}
-	f := sockets.Join(frames...)
-	w.joined = append(w.joined, written{p, f})
-	return f
+	r.busy = len(r.letters) > 0
+	return r.busy
 }

@@ -12,7 +12,7 @@ import (
 
 // room is one channel that somebody is in. What happens in it (events, members
 // coming and going) is one sequence of letters; a subscriber hears exactly those
-// numbered from its seat's first.
+// numbered from when it sat down.
 type room struct {
 	name  diaphone.ChannelName
 	table *table
@@ -26,12 +26,12 @@ type room struct {
 	seats    []*seat   // in the order of their connections' places, more or less
 	disorder int       // seats out of order, at most
 	members  []*member // in the order they came
-	queue    []*letter // not yet begun
-	next     uint64    // the number of the next letter
-	busy     bool      // somebody carries the queue out
+	letters  []*letter // that some seat may still lack
+	next     uint64    // the number of the next letter; letters has those right before it
+	busy     bool      // somebody carries letters out
 	tally    tally
 	watch    *watch // of a watched user's room; nil in a channel's
-	sweep    sweep
+	round    round
 }
 
 // seat is one session in one room.
@@ -41,7 +41,7 @@ type seat struct {
 	member  *member
 	index   int    // in room.seats
 	place   int    // of its connection
-	first   uint64 // the first letter that is for it
+	next    uint64 // the letter that it hears next; guarded by the gate
 }
 
 type member struct {
@@ -76,7 +76,7 @@ func (l *letter) frame(p Protocol) *sockets.Frame {
 // add queues a letter. first: nobody carries the queue out yet, so the caller
 // must. r.mu is held.
 func (r *room) add(l *letter) (first bool) {
-	r.queue = append(r.queue, l)
+	r.letters = append(r.letters, l)
 	r.next++
 	first = !r.busy
 	r.busy = true
@@ -101,7 +101,7 @@ func (r *room) join(s *Session, m *Member, after *sockets.Frame) (taken *seat, f
 		}
 		roster = r.roster()
 	}
-	taken.first = r.next
+	taken.next = r.next
 	if n := len(r.seats); n > 0 && r.seats[n-1].place > taken.place {
 		r.disorder++
 	}
@@ -165,14 +165,14 @@ func (r *room) leave(taken *seat) (first bool) {
 	return first
 }
 
-// unseat keeps the seats dense. The seats before sweep.at have had the letters of
-// the sweep and those behind have not, so a hole in front is filled from the
-// front's own end.
+// unseat keeps the seats dense. Those before round.at have had their turn in this
+// round and those behind have not, so a hole in front is filled from the front's
+// own end.
 func (r *room) unseat(i int) {
-	if at := r.sweep.at; i < at {
+	if at := r.round.at; i < at {
 		r.move(at-1, i)
 		i = at - 1
-		r.sweep.at--
+		r.round.at--
 	}
 	end := len(r.seats) - 1
 	if i != end { // else the hole is the end already, and what stands there has moved
@@ -193,7 +193,7 @@ func (r *room) move(from, to int) {
 
 // tidy puts the seats in order when many are not: connections come and go, and
 // sorting for each would cost a large room more than the order saves. It is for
-// the time between two sweeps. r.mu is held.
+// the time between two rounds. r.mu is held.
 func (r *room) tidy() {
 	if r.disorder <= len(r.seats)/16 || len(r.seats) <= turnSize {
 		return
@@ -209,6 +209,6 @@ func (r *room) tidy() {
 func (r *room) retire() {
 	if len(r.seats) == 0 {
 		r.dead.Store(true)
-		r.queue, r.sweep = nil, sweep{}
+		r.letters, r.round = nil, round{}
 	}
 }

@@ -10,9 +10,9 @@ import (
 // When those who are not served yet all leave, the walk stands at its end with
 // the next turn still to come; who leaves then must not confuse the rest.
 func TestLeavingAtTheEndOfAWalk(t *testing.T) {
-	r := &room{queue: []*letter{{}}, next: 1}
+	r := &room{letters: []*letter{{}}, next: 1}
 	for i := range turnSize + 1 {
-		r.seats = append(r.seats, &seat{index: i, first: 1})
+		r.seats = append(r.seats, &seat{index: i})
 	}
 	var chunk [turnSize]*seat
 	r.begin(chunk[:])
@@ -27,32 +27,42 @@ func TestLeavingAtTheEndOfAWalk(t *testing.T) {
 	}
 }
 
-// However sessions come and go during a walk over the seats, whoever was there
-// from its beginning to its end is served exactly once.
-func TestEverySeatIsServedOnce(t *testing.T) {
+// However sessions come and go and letters arrive during a walk over the seats,
+// whoever stays hears every letter since it came exactly once, and in order.
+func TestEverySeatHearsEverythingOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := &room{queue: []*letter{{}}, next: 1}
+		r := &room{}
+		came, heard := map[*seat]uint64{}, map[*seat]uint64{}
 		sit := func() {
-			r.seats = append(r.seats, &seat{index: len(r.seats), first: r.next})
+			s := &seat{index: len(r.seats), next: r.next, place: rapid.IntRange(0, 999).Draw(t, "place")}
+			r.seats = append(r.seats, s)
+			r.disorder++
+			came[s] = r.next
 		}
 		for range rapid.IntRange(1, 300).Draw(t, "seats") {
 			sit()
 		}
-		stayed := slices.Clone(r.seats)
-		served := map[*seat]int{}
+		r.add(&letter{})
 		for more := true; more; more = r.settle() {
 			for range rapid.IntRange(0, 20).Draw(t, "changes") {
-				if rapid.Bool().Draw(t, "comes") || len(r.seats) == 0 {
+				switch kind := rapid.IntRange(0, 2).Draw(t, "change"); {
+				case kind == 0 || len(r.seats) == 0:
 					sit()
-					continue
+				case kind == 1:
+					gone := r.seats[rapid.IntRange(0, len(r.seats)-1).Draw(t, "leaves")]
+					r.unseat(gone.index)
+					delete(came, gone)
+				case r.next < 30:
+					r.add(&letter{})
 				}
-				gone := r.seats[rapid.IntRange(0, len(r.seats)-1).Draw(t, "leaves")]
-				r.unseat(gone.index)
-				stayed = slices.DeleteFunc(stayed, func(s *seat) bool { return s == gone })
 			}
 			var chunk [turnSize]*seat
 			for _, s := range chunk[:r.begin(chunk[:])] {
-				served[s]++
+				if lacks := r.next - s.next; lacks > uint64(len(r.letters)) {
+					t.Fatalf("a seat lacks %d letters of which %d are kept", lacks, len(r.letters))
+				}
+				heard[s] += r.next - s.next
+				s.next = r.next
 			}
 			for i, s := range r.seats {
 				if s.index != i {
@@ -60,9 +70,9 @@ func TestEverySeatIsServedOnce(t *testing.T) {
 				}
 			}
 		}
-		for _, s := range stayed {
-			if served[s] != 1 {
-				t.Fatalf("served %d times", served[s])
+		for s, since := range came {
+			if heard[s] != r.next-since {
+				t.Fatalf("heard %d of %d letters", heard[s], r.next-since)
 			}
 		}
 	})
@@ -70,7 +80,7 @@ func TestEverySeatIsServedOnce(t *testing.T) {
 
 // A walk that begins finds the seats of a large room in the order of their
 // connections, and small disorder is left as it is.
-func TestSeatsAreTidiedBetweenSweeps(t *testing.T) {
+func TestSeatsAreTidiedBetweenRounds(t *testing.T) {
 	r := &room{}
 	for i := range 200 {
 		r.seats = append(r.seats, &seat{index: i, place: i})
@@ -79,11 +89,12 @@ func TestSeatsAreTidiedBetweenSweeps(t *testing.T) {
 		return slices.IsSortedFunc(r.seats, func(a, b *seat) int { return a.place - b.place })
 	}
 	walk := func() {
-		r.queue = append(r.queue, &letter{})
-		r.next++
+		r.add(&letter{})
 		for more := true; more; more = r.settle() {
 			var chunk [turnSize]*seat
-			r.begin(chunk[:])
+			for _, s := range chunk[:r.begin(chunk[:])] {
+				s.next = r.next
+			}
 		}
 	}
 	r.unseat(3)

@@ -40,7 +40,7 @@ func (s *Session) Watch(users []diaphone.UserID) {
 		} else {
 			offline = append(offline, u)
 		}
-		taken := &seat{session: s, room: r, index: len(r.seats), first: r.next}
+		taken := &seat{session: s, room: r, index: len(r.seats), next: r.next}
 		r.seats = append(r.seats, taken)
 		s.watching = append(s.watching, taken)
 	}
