@@ -47,10 +47,6 @@ bench: build ## print the speed tables (several minutes)
 bench-sockets: ## print the speed table of the live side (gateway on core 0, load on core 1)
 	$(GO) test -run '^$$' -bench Sockets -benchtime 1x -count 1 -timeout 30m ./test/bench $(ARGS)
 
-.PHONY: torture
-torture: ## kill -9 under load, many times, against a ledger
-	$(GO) test -race -run Torture -timeout 30m -count 1 ./test/crash -torture
-
 .PHONY: clean
 clean: ## remove what was built and installed here
 	rm -rf bin test/sdk/node_modules
