@@ -1,0 +1,91 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// Notices is what webhooks are owed: for each a queue in order, the dead letters
+// beside it, and what the backends have been told that still stands. A queue is
+// there as soon as something is appended to it; whether the webhook is still
+// declared is not asked.
+//
+// A notice is not a delivery of the outbox (ADR 4): the order of one webhook is
+// what counts, so a queue has one reader, which takes from the front and ends what
+// it took, and nothing needs a lease.
+type Notices interface {
+	// Append adds notices at the ends of queues, in the order given, and changes
+	// what stands, all in one transaction. A queue's sequence numbers begin with 1
+	// and have no gap, whatever was removed since.
+	Append(ctx context.Context, a Append) error
+	// Front gives the first notices of a queue, at most n of them, without taking
+	// them.
+	Front(ctx context.Context, id diaphone.WebhookID, n int) ([]QueuedNotice, error)
+	// Done removes the notices up to and with a sequence number: they are delivered.
+	Done(ctx context.Context, id diaphone.WebhookID, upTo uint64) error
+	// Bury moves the notices up to and with a sequence number to the dead letters.
+	// The reason carries no secret.
+	Bury(ctx context.Context, id diaphone.WebhookID, upTo uint64, reason string, now time.Time) error
+	// Queues gives every queue that has or had notices, of one app or (empty) of all.
+	Queues(ctx context.Context, app diaphone.AppID) ([]NoticeQueue, error)
+	// DeadLetters gives a page of what was buried, the oldest first.
+	DeadLetters(ctx context.Context, id diaphone.WebhookID, page Page) (letters []DeadLetter, next string, err error)
+	// Revive appends dead letters, the oldest first and at most MaxPage of them, to
+	// the end of their queue again, where they get new sequence numbers; with numbers
+	// given only those. more: there are more to revive.
+	Revive(ctx context.Context, id diaphone.WebhookID, seqs []uint64) (revived int, more bool, err error)
+	// Discard forgets dead letters, those given or (nil) all, at most MaxPage of them.
+	Discard(ctx context.Context, id diaphone.WebhookID, seqs []uint64) (discarded int, more bool, err error)
+	// SweepNotices forgets dead letters buried before the given time, and notices
+	// older than that of queues that are not in keep (their webhooks are not declared
+	// any more), at most limit of them. more: call again.
+	SweepNotices(ctx context.Context, before time.Time, keep []diaphone.WebhookID, limit int) (removed int, more bool, err error)
+	// Standing gives a page of what an app's backends have been told that still stands.
+	Standing(ctx context.Context, app diaphone.AppID, page Page) (standing []Stand, next string, err error)
+}
+
+// Append is one write of Notices.
+type Append struct {
+	Notices []AddressedNotice
+	Begun   []Stand // stands from now on; standing already is fine
+	Ended   []Stand // stands no longer; not standing is fine
+}
+
+// AddressedNotice is a notice and the webhooks that are to hear of it.
+type AddressedNotice struct {
+	Notice   diaphone.Notice
+	Webhooks []diaphone.WebhookID
+}
+
+// QueuedNotice is a notice in its place in a queue.
+type QueuedNotice struct {
+	Seq    uint64
+	Notice diaphone.Notice
+}
+
+// NoticeQueue is the state of one queue.
+type NoticeQueue struct {
+	Webhook diaphone.WebhookID
+	Pending int64
+	Dead    int64
+	Last    uint64    // the sequence number given last
+	Oldest  time.Time // when the first that is pending happened; zero: none is
+}
+
+// DeadLetter is a notice that was given up.
+type DeadLetter struct {
+	QueuedNotice        // with the number that it had in its queue
+	Reason       string // of the last attempt
+	Buried       time.Time
+}
+
+// Stand is what a backend believes: that a channel is occupied (User is empty) or
+// that a user is a member of it. After a crash nobody is left who could tell it
+// otherwise, so it is kept.
+type Stand struct {
+	App     diaphone.AppID
+	Channel diaphone.ChannelName
+	User    diaphone.UserID
+}
