@@ -113,17 +113,18 @@ func (a *App) wire() error {
 		Fanout: a.hub.Publish, Past: a.hub.Past, Wake: a.push.Wake,
 	})
 	registry.MustRegister(&parts{store: a.store, hub: a.hub})
+	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})
 	handler, err := api.New(api.Config{
 		Logger: a.log, Registry: registry, Ready: a.ready,
-		Doors: []api.Door{
-			rest.New(rest.Config{Gateway: a.gateway}),
-			channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log}),
-		},
+		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway}), pusher},
 	})
 	if err != nil {
 		return err
 	}
 	a.server = api.NewServer(handler, a.log)
+	a.listener = a.hub.Engine().Porch(a.listener, sockets.PorchConfig{
+		Handler: a.server.Handler, Quick: pusher.Quick, Patience: api.ReadHeaderTimeout, Idle: api.IdleTimeout,
+	})
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 func TestApart(t *testing.T) {
 	onEveryEngine(t, Config{}, func(t *testing.T, s *server) {
 		gate := make(chan struct{})
+		s.mu.Lock()
 		s.message = func(c *Conn, text string) {
 			if text == "wait" {
 				c.Apart(func() {
@@ -21,6 +22,7 @@ func TestApart(t *testing.T) {
 			}
 			_ = c.Send(Text([]byte(text)))
 		}
+		s.mu.Unlock()
 		slow := dial(t, s)
 		c := wait(t, "the connection", s.conns)
 		var both []byte
@@ -60,12 +62,14 @@ func TestTheEndWhileApart(t *testing.T) {
 	} {
 		onEveryEngine(t, Config{}, func(t *testing.T, s *server) {
 			gate, begun := make(chan struct{}), make(chan struct{})
+			s.mu.Lock()
 			s.message = func(c *Conn, _ string) {
 				c.Apart(func() {
 					close(begun)
 					<-gate
 				})
 			}
+			s.mu.Unlock()
 			p := dial(t, s)
 			p.say("wait")
 			wait(t, "the work", begun)

@@ -27,6 +27,7 @@ func TestNobodyHearsAStranger(t *testing.T) {
 		}()
 		defer close(s.conns)
 		var senders sync.WaitGroup
+		s.mu.Lock()
 		s.message = func(c *Conn, name string) {
 			f := Text([]byte(name))
 			senders.Go(func() {
@@ -34,6 +35,7 @@ func TestNobodyHearsAStranger(t *testing.T) {
 				}
 			})
 		}
+		s.mu.Unlock()
 		var all sync.WaitGroup
 		for w := range workers {
 			all.Go(func() {

@@ -97,6 +97,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ticker.C:
+			e.sweep()
 			for _, c := range e.wheel.advance(int64(time.Since(start) / e.wheel.tick)) {
 				e.due(c)
 			}
@@ -209,7 +210,13 @@ func (e *Engine) adopt(sock net.Conn, answer, early []byte, accept func(*Conn) H
 
 // take gives a connection its link, and what starts the reading from it.
 func (e *Engine) take(c *Conn, sock net.Conn) (read func(early []byte)) {
-	if tcp, ok := sock.(*net.TCPConn); ok {
+	if s, ok := sock.(interface {
+		adopt(c *Conn) (read func(early []byte))
+	}); ok {
+		return s.adopt(c)
+	}
+	if tcp, ok := plain(sock); ok {
+		sock = tcp
 		if p := e.openPoller(); p != nil {
 			if read := p.take(c, tcp); read != nil {
 				return read
@@ -221,6 +228,15 @@ func (e *Engine) take(c *Conn, sock net.Conn) (read func(early []byte)) {
 	return func(early []byte) { go l.read(c, early) }
 }
 
+// plain gives the TCP connection that a socket is and nothing else.
+func plain(sock net.Conn) (*net.TCPConn, bool) {
+	if over, ok := sock.(interface{ plain() (*net.TCPConn, bool) }); ok {
+		return over.plain()
+	}
+	tcp, ok := sock.(*net.TCPConn)
+	return tcp, ok
+}
+
 // openPoller gives the poller, nil when there is none.
 func (e *Engine) openPoller() poller {
 	e.mu.Lock()
@@ -230,6 +246,16 @@ func (e *Engine) openPoller() poller {
 		e.without = e.poller == nil
 	}
 	return e.poller
+}
+
+// sweep sends guests away who have been waited for in vain.
+func (e *Engine) sweep() {
+	e.mu.Lock()
+	p := e.poller
+	e.mu.Unlock()
+	if p != nil {
+		p.sweep(e.wheel.now.Load())
+	}
 }
 
 func (e *Engine) closePoller() {

@@ -34,6 +34,19 @@ func onEveryEngine(t *testing.T, c Config, test func(*testing.T, *server)) {
 	for name, build := range engines() {
 		t.Run(name, func(t *testing.T) { test(t, start(t, build(c))) })
 	}
+	t.Run("porch", func(t *testing.T) { test(t, startOnPorch(t, New(c))) })
+}
+
+// startOnPorch has the upgrades answered by the loops, where there are any.
+func startOnPorch(t *testing.T, e *Engine) *server {
+	t.Helper()
+	return startWith(t, e, func(web *httptest.Server) {
+		web.Listener = e.Porch(web.Listener, PorchConfig{
+			Handler: web.Config.Handler, Patience: patience, Idle: patience,
+			Quick: func(*http.Request) bool { return true },
+		})
+		web.Start()
+	})
 }
 
 // server is an engine behind net/http whose handler does what the test says.

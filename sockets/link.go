@@ -25,6 +25,8 @@ type poller interface {
 	// take gives a connection its link out of the socket, which is Go's no more,
 	// and what starts the reading from it, to be called once; nil when it cannot.
 	take(c *Conn, sock *net.TCPConn) (read func(early []byte))
+	// sweep sends guests of a porch away who have been waited for in vain.
+	sweep(now int64)
 	// stop ends the loops and waits for them. All connections have finished then.
 	stop()
 }

@@ -15,8 +15,12 @@ type epollLink struct {
 	fd         int
 	generation uint32 // tells apart who has had the descriptor
 	registered bool   // the loop sees it, and is then the one who closes it
+	inherited  bool   // from a guest: the epoll has the descriptor already
 	gone       bool   // closed; what the loop still hears is about nobody
 }
+
+func (l *epollLink) born(generation uint32) { l.generation, l.registered = generation, true }
+func (l *epollLink) age() uint32            { return l.generation }
 
 // read has the loop serve the connection. Before, it handles what came together
 // with the request, or what a callback has asked to be done apart: the loop does
@@ -31,8 +35,22 @@ func (l *epollLink) read(early []byte) {
 			c.end()
 		}
 	}
+	l.show()
+}
+
+// enter is read for a connection that comes from the loop itself, which must not wait.
+func (l *epollLink) enter(early []byte) {
+	if l.show() && len(early) > 0 {
+		l.goOn(l.conn.take(&l.shard.scratch, early))
+	}
+}
+
+// show lets the loop see the connection. It is false when that has ended already.
+func (l *epollLink) show() bool {
+	c := l.conn
 	c.mu.Lock()
-	if c.state != dead && l.shard.register(l) != nil {
+	if c.state != dead && l.shard.register(l, l.fd) != nil {
+		l.registered = false
 		c.die(CodeAbnormal)
 	}
 	ended := !l.registered
@@ -40,6 +58,7 @@ func (l *epollLink) read(early []byte) {
 	if ended {
 		c.finish()
 	}
+	return !ended
 }
 
 // interest is what the loop wants to hear: that something can be read, and while
@@ -118,6 +137,10 @@ func (l *epollLink) remote() net.Addr {
 	if err != nil {
 		return nil
 	}
+	return addrOf(from)
+}
+
+func addrOf(from unix.Sockaddr) net.Addr {
 	switch a := from.(type) {
 	case *unix.SockaddrInet4:
 		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}

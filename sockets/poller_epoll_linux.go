@@ -30,10 +30,24 @@ type shard struct {
 	epoll   int
 	done    chan struct{}
 	scratch scratch // shared by all connections of the shard
+	writer  guestWriter
+	answers []byte // to requests of the guest that is served
 
 	mu         sync.Mutex
-	links      []*epollLink // by descriptor
-	generation uint32       // of the last that was registered
+	residents  []resident // by descriptor
+	guests     map[*guest]struct{}
+	generation uint32 // of the last that was registered
+}
+
+// resident is who has a descriptor of a shard: a connection's link or a guest.
+type resident interface {
+	// born gives it the number that tells apart who has had the descriptor, and age
+	// asks for it. interest is what the loop is to hear of it. shard.mu is held.
+	born(generation uint32)
+	age() uint32
+	interest() *unix.EpollEvent
+	// serve handles what has happened. Only the loop calls it.
+	serve(happened uint32)
 }
 
 // turn is how many connections are served before other goroutines have theirs.
@@ -62,7 +76,7 @@ func newShard() (*shard, error) {
 	// Go's poller takes descriptors that do not block; epoll's own waits for
 	// nothing here either.
 	_ = unix.SetNonblock(fd, true)
-	s := &shard{file: os.NewFile(uintptr(fd), "epoll"), epoll: fd, done: make(chan struct{})}
+	s := &shard{file: os.NewFile(uintptr(fd), "epoll"), epoll: fd, done: make(chan struct{}), guests: map[*guest]struct{}{}}
 	s.raw, err = s.file.SyscallConn()
 	if err == nil {
 		err = s.file.SetReadDeadline(time.Time{}) // fails if Go's poller did not take it
@@ -74,10 +88,19 @@ func newShard() (*shard, error) {
 	return s, nil
 }
 
+func (p *epollPoller) sweep(now int64) {
+	for _, s := range p.shards {
+		s.dismiss(func(g *guest) bool { return g.overdue(now) })
+	}
+}
+
 func (p *epollPoller) stop() {
 	for _, s := range p.shards {
 		_ = s.file.Close() // ends the loop
 		<-s.done
+		for g := range s.guests {
+			_ = unix.Close(g.fd)
+		}
 	}
 }
 
@@ -105,7 +128,7 @@ func (p *epollPoller) take(c *Conn, sock *net.TCPConn) (read func(early []byte))
 func (s *shard) loop() {
 	defer close(s.done)
 	events := make([]unix.EpollEvent, turn)
-	ready := make([]*epollLink, turn)
+	ready := make([]resident, turn)
 	n := 0
 	wait := func(fd uintptr) bool {
 		var err error
@@ -115,9 +138,9 @@ func (s *shard) loop() {
 	for s.raw.Read(wait) == nil {
 		n = max(n, 0)
 		s.find(events[:n], ready)
-		for i, l := range ready[:n] {
-			if l != nil && !l.gone {
-				s.serve(l, events[i].Events)
+		for i, r := range ready[:n] {
+			if r != nil {
+				r.serve(events[i].Events)
 			}
 			ready[i] = nil
 		}
@@ -127,21 +150,23 @@ func (s *shard) loop() {
 	}
 }
 
-// find gives the links that events are about; nil for one whose descriptor has
-// been given to another connection since.
-func (s *shard) find(events []unix.EpollEvent, links []*epollLink) {
+// find gives the residents that events are about; nil for one whose descriptor has
+// been given to another since.
+func (s *shard) find(events []unix.EpollEvent, found []resident) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, e := range events {
-		if l := s.links[e.Fd]; l != nil && l.generation == uint32(e.Pad) {
-			links[i] = l
+		if r := s.residents[e.Fd]; r != nil && r.age() == uint32(e.Pad) {
+			found[i] = r
 		}
 	}
 }
 
-// serve handles what has happened to one connection.
-func (s *shard) serve(l *epollLink, happened uint32) {
+func (l *epollLink) serve(happened uint32) {
 	c := l.conn
+	if l.gone {
+		return
+	}
 	if happened&unix.EPOLLOUT != 0 {
 		c.mu.Lock()
 		l.drain()
@@ -150,10 +175,16 @@ func (s *shard) serve(l *epollLink, happened uint32) {
 	if happened&^unix.EPOLLOUT == 0 {
 		return
 	}
-	if !s.receive(l) {
-		s.bury(l)
-	} else if c.apart != nil {
-		s.release(l)
+	l.goOn(l.shard.receive(l))
+}
+
+// goOn is what follows after bytes have been handled in the loop.
+func (l *epollLink) goOn(alive bool) {
+	switch {
+	case !alive:
+		l.shard.bury(l)
+	case l.conn.apart != nil:
+		l.shard.release(l)
 		go l.read(nil)
 	}
 }
@@ -175,20 +206,27 @@ func (s *shard) receive(l *epollLink) bool {
 	return l.conn.take(&s.scratch, s.scratch.buffer[:n])
 }
 
-// register lets the loop see the link. l.conn.mu is held.
-func (s *shard) register(l *epollLink) error {
+// register lets the loop see a resident under its descriptor.
+func (s *shard) register(r resident, fd int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.links) <= l.fd {
-		s.links = append(s.links, nil)
+	for len(s.residents) <= fd {
+		s.residents = append(s.residents, nil)
 	}
 	s.generation++
-	l.generation = s.generation
-	if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, l.fd, l.interest()); err != nil {
+	r.born(s.generation)
+	how := unix.EPOLL_CTL_ADD
+	if l, ok := r.(*epollLink); ok && l.inherited {
+		how = unix.EPOLL_CTL_MOD
+		l.inherited = false
+	}
+	if err := unix.EpollCtl(s.epoll, how, fd, r.interest()); err != nil {
 		return err
 	}
-	s.links[l.fd] = l
-	l.registered = true
+	s.residents[fd] = r
+	if g, ok := r.(*guest); ok {
+		s.guests[g] = struct{}{}
+	}
 	return nil
 }
 
@@ -207,7 +245,7 @@ func (s *shard) release(l *epollLink) {
 func (s *shard) forget(l *epollLink) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links[l.fd] = nil
+	s.residents[l.fd] = nil
 	l.registered = false
 	_ = unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, l.fd, nil)
 }

@@ -42,11 +42,11 @@ func TestEventsOfAFormerOwner(t *testing.T) {
 	c.mu.Unlock()
 	former := now
 	former.Pad--
-	links := make([]*epollLink, 1)
-	if l.shard.find([]unix.EpollEvent{former}, links); links[0] != nil {
+	found := make([]resident, 1)
+	if l.shard.find([]unix.EpollEvent{former}, found); found[0] != nil {
 		t.Error("an event of the descriptor's former owner was taken for one of the new")
 	}
-	if l.shard.find([]unix.EpollEvent{now}, links); links[0] != l {
+	if l.shard.find([]unix.EpollEvent{now}, found); found[0] != l {
 		t.Error("an event of the owner was dropped")
 	}
 }

@@ -165,7 +165,9 @@ func TestACutConnection(t *testing.T) {
 func TestFence(t *testing.T) {
 	onEveryEngine(t, Config{}, func(t *testing.T, s *server) {
 		fences := make(chan uint64, 4)
+		s.mu.Lock()
 		s.pong = func(_ *Conn, f uint64) { fences <- f }
+		s.mu.Unlock()
 		p := dial(t, s)
 		c := wait(t, "the connection", s.conns)
 		_ = c.Send(Text([]byte("event")))

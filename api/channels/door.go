@@ -71,3 +71,17 @@ func (d *Door) Mount(e *echo.Echo) {
 	g.GET("/app", d.connectNowhere)
 	g.GET("/app/*", d.connectNowhere)
 }
+
+// Quick tells of the requests that the door answers without waiting for anything:
+// events, which are never stored, and new connections.
+func (d *Door) Quick(r *http.Request) bool {
+	path, ok := strings.CutPrefix(r.URL.Path, d.prefix)
+	switch {
+	case !ok:
+		return false
+	case r.Method == http.MethodGet:
+		return strings.HasPrefix(path, "/app/") && r.Header.Get("Upgrade") != ""
+	}
+	return r.Method == http.MethodPost && strings.HasPrefix(path, "/apps/") &&
+		(strings.HasSuffix(path, "/events") || strings.HasSuffix(path, "/batch_events"))
+}

@@ -1,0 +1,156 @@
+// Package h1 reads the plain kind of HTTP/1.1 request: GET or POST, come whole, with
+// nothing in it that needs thought. Everything else it leaves to net/http, and where
+// it is in doubt it leaves. What it accepts it understands as net/http does, which a
+// fuzz test holds it to: two opinions on where a request ends are what request
+// smuggling lives on (RFC 9112 §11.2).
+package h1
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// ErrOther is the answer to what is for net/http: it may be wrong or merely rare.
+var ErrOther = errors.New("h1: not a plain request")
+
+// maxFields bounds the header fields of a request.
+const maxFields = 64
+
+// Read reads one request off the head of p and tells how many bytes it took; 0
+// without an error when more must come first. A request of more than limit bytes,
+// head and body, is ErrOther as soon as that can be told. The body reads from p.
+func Read(p []byte, limit int) (r *http.Request, n int, err error) {
+	end := bytes.Index(p, []byte("\r\n\r\n"))
+	if end < 0 {
+		if len(p) >= limit || !plainStart(p) {
+			return nil, 0, ErrOther
+		}
+		return nil, 0, nil
+	}
+	line, rest, _ := strings.Cut(string(p[:end+2]), "\r\n")
+	r = requestOf(line)
+	if r == nil || !readFields(r, rest) || !settle(r, limit) {
+		return nil, 0, ErrOther
+	}
+	n = end + 4 + int(r.ContentLength)
+	if n > limit {
+		return nil, 0, ErrOther
+	}
+	if n > len(p) {
+		return nil, 0, nil
+	}
+	r.Body = http.NoBody
+	if r.ContentLength > 0 {
+		r.Body = body{bytes.NewReader(p[end+4 : n])}
+	}
+	return r, n, nil
+}
+
+// body is a request's body that has come already.
+type body struct{ *bytes.Reader }
+
+func (body) Close() error { return nil }
+
+// plainStart tells whether what has come so far can still become a plain request.
+func plainStart(p []byte) bool {
+	for _, method := range []string{"GET /", "POST /"} {
+		n := min(len(p), len(method))
+		if string(p[:n]) == method[:n] {
+			return true
+		}
+	}
+	return false
+}
+
+// requestOf reads the request line; nil: it is not a plain one.
+func requestOf(line string) *http.Request {
+	method, rest, _ := strings.Cut(line, " ")
+	target, proto, _ := strings.Cut(rest, " ")
+	if method != http.MethodGet && method != http.MethodPost || proto != "HTTP/1.1" {
+		return nil
+	}
+	// A target of two slashes may be taken for a host by one reader and not by another.
+	if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
+		return nil
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil
+	}
+	return &http.Request{
+		Method: method, URL: u, RequestURI: target,
+		Proto: proto, ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header, 12),
+	}
+}
+
+// readFields reads the header fields. Folded lines, bare line feeds, empty names and
+// anything outside printable ASCII are not plain.
+func readFields(r *http.Request, lines string) bool {
+	var values [maxFields]string // one array for all values
+	for i := 0; lines != ""; i++ {
+		line, rest, _ := strings.Cut(lines, "\r\n")
+		name, value, found := strings.Cut(line, ":")
+		if !found || i == maxFields || !httpguts.ValidHeaderFieldName(name) || !printable(value) {
+			return false
+		}
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		if _, before := r.Header[name]; before {
+			return false // net/http knows which fields may come twice
+		}
+		values[i] = strings.Trim(value, " \t")
+		r.Header[name] = values[i : i+1 : i+1]
+		lines = rest
+	}
+	return true
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] != '\t' && (s[i] < ' ' || s[i] > '~') {
+			return false
+		}
+	}
+	return true
+}
+
+// settle takes out of the header what decides on the connection and the body.
+func settle(r *http.Request, limit int) bool {
+	for _, name := range []string{"Transfer-Encoding", "Trailer", "Te", "Expect", "Pragma"} {
+		if _, there := r.Header[name]; there {
+			return false
+		}
+	}
+	host := r.Header["Host"]
+	if len(host) != 1 || host[0] == "" || !httpguts.ValidHostHeader(host[0]) {
+		return false
+	}
+	r.Host = host[0]
+	delete(r.Header, "Host")
+	switch strings.ToLower(r.Header.Get("Connection")) {
+	case "", "keep-alive":
+		if _, there := r.Header["Upgrade"]; there {
+			return false
+		}
+	case "upgrade", "keep-alive, upgrade":
+		if r.Method != http.MethodGet {
+			return false
+		}
+	default:
+		return false
+	}
+	length, given := r.Header["Content-Length"]
+	if !given {
+		return true
+	}
+	n, err := strconv.ParseUint(length[0], 10, 31)
+	r.ContentLength = int64(n)
+	return err == nil && length[0] == strconv.FormatUint(n, 10) && n <= uint64(limit) && (n == 0 || r.Method == http.MethodPost)
+}

@@ -1,0 +1,315 @@
+package sockets
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// house is a web server with a porch, on which paths below /quick are answered.
+type house struct {
+	*Engine
+	*httptest.Server
+	inside sync.Map // paths that net/http has answered
+}
+
+func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Context() != context.Background() { // net/http makes one for each request
+		h.inside.Store(r.URL.Path, true)
+	}
+	switch r.URL.Path {
+	case "/quick/socket":
+		_ = h.Upgrade(w, r, "", func(*Conn) Handler { return echoing{} })
+		return
+	case "/quick/panic":
+		panic(http.ErrAbortHandler)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("X-From", fmt.Sprint(r.RemoteAddr != "", r.Host != ""))
+	w.Header().Set("X-Split", "a\r\nX-Smuggled: b")
+	w.WriteHeader(http.StatusCreated)
+	fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body)
+}
+
+type echoing struct{}
+
+func (echoing) OnMessage(c *Conn, p []byte) { _ = c.Send(Text(p)) }
+func (echoing) OnPong(*Conn, uint64)        {}
+func (echoing) OnClose(*Conn, int)          {}
+
+func newHouse(t *testing.T, c PorchConfig) *house {
+	t.Helper()
+	h := &house{Engine: New(Config{PingAfter: time.Second})} // for a fine tick
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan struct{})
+	go func() {
+		defer close(ran)
+		_ = h.Run(ctx)
+	}()
+	h.Server = httptest.NewUnstartedServer(h)
+	c.Handler = h
+	c.Quick = func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/quick") }
+	h.Listener = h.Porch(h.Listener, c)
+	h.Start()
+	t.Cleanup(func() {
+		h.Close()
+		cancel()
+		<-ran
+	})
+	return h
+}
+
+func (h *house) call(t *testing.T) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", h.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return conn, bufio.NewReader(conn)
+}
+
+var calm = PorchConfig{Patience: time.Minute, Idle: time.Minute}
+
+func request(method, path, body string) string {
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body)
+}
+
+func answer(t *testing.T, r *bufio.Reader, want string) {
+	t.Helper()
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatalf("waiting for %q: %v", want, err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || string(body) != want {
+		t.Fatalf("answered %q, %v, not %q", body, err, want)
+	}
+}
+
+func TestThePorchAnswersWhatIsQuick(t *testing.T) {
+	h := newHouse(t, calm)
+	conn, r := h.call(t)
+	for i := range 3 { // one connection, also several in one piece
+		var all strings.Builder
+		for j := range i + 1 {
+			all.WriteString(request("POST", fmt.Sprintf("/quick/%d?%d", i, j), "body"))
+		}
+		fmt.Fprint(conn, all.String())
+		for j := range i + 1 {
+			answer(t, r, fmt.Sprintf("POST /quick/%d?%d body", i, j))
+		}
+	}
+	for _, b := range []byte(request("POST", "/quick/pieces", "body")) {
+		_, _ = conn.Write([]byte{b})
+	}
+	answer(t, r, "POST /quick/pieces body")
+	large := strings.Repeat("x", maxQuick/2)
+	fmt.Fprint(conn, request("POST", "/quick/large", large))
+	answer(t, r, "POST /quick/large "+large)
+	h.inside.Range(func(path, _ any) bool {
+		t.Errorf("%v went to net/http", path)
+		return true
+	})
+}
+
+func TestThePorchShowsInWhatIsNot(t *testing.T) {
+	h := newHouse(t, calm)
+	tooLarge := strings.Repeat("x", maxQuick)
+	for name, c := range map[string]struct{ say, want string }{
+		"slow":           {request("POST", "/slow", "body"), "POST /slow body"},
+		"too large":      {request("POST", "/quick/a", tooLarge), "POST /quick/a " + tooLarge},
+		"chunked":        {"POST /quick/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", "POST /quick/a body"},
+		"another method": {request("PUT", "/quick/a", "body"), "PUT /quick/a body"},
+		"HTTP/1.0":       {"GET /quick/a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /quick/a "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, r := h.call(t)
+			fmt.Fprint(conn, request("POST", "/quick/before", "")+c.say+request("POST", "/quick/behind", "x"))
+			answer(t, r, "POST /quick/before ")
+			answer(t, r, c.want)
+			answer(t, r, "POST /quick/behind x")
+			if _, ok := h.inside.LoadAndDelete("/quick/behind"); !ok {
+				t.Error("net/http did not have the connection")
+			}
+			h.inside.Clear()
+		})
+	}
+	conn, r := h.call(t)
+	fmt.Fprint(conn, "nonsense\r\n\r\n")
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("nonsense: %v, %v", resp, err)
+	}
+}
+
+// What net/http's client sees must not tell where it was answered.
+func TestThePorchAnswersLikeNetHTTP(t *testing.T) {
+	h := newHouse(t, calm)
+	var seen []http.Header
+	for _, method := range []string{http.MethodPost, http.MethodPut} { // the second is shown in
+		req, _ := http.NewRequestWithContext(t.Context(), method, h.URL+"/quick/a", strings.NewReader("x"))
+		resp, err := h.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusCreated || resp.Header.Get("X-From") != "true true" || resp.Header.Get("X-Smuggled") != "" {
+			t.Errorf("%s: %d, %v", method, resp.StatusCode, resp.Header)
+		}
+		if _, err := http.ParseTime(resp.Header.Get("Date")); err != nil {
+			t.Errorf("%s: %v", method, err)
+		}
+		resp.Header.Del("Date")
+		resp.Header.Del("X-Split")
+		resp.Header.Del("Content-Length")
+		seen = append(seen, resp.Header)
+	}
+	if !maps.EqualFunc(seen[0], seen[1], slices.Equal) {
+		t.Errorf("the porch's header: %v\nnet/http's: %v", seen[0], seen[1])
+	}
+}
+
+// Behind the request for it, in the same piece, the first frame.
+func TestAGuestBecomesAWebSocket(t *testing.T) {
+	h := newHouse(t, calm)
+	conn, r := h.call(t)
+	var all bytes.Buffer
+	all.WriteString(request("POST", "/quick/before", "x"))
+	all.WriteString("GET /quick/socket HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	all.Write(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("early")))))
+	_, _ = conn.Write(all.Bytes())
+	answer(t, r, "POST /quick/before x")
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	p := &peer{t: t, Conn: conn, r: r}
+	p.hear("early")
+	p.say("later")
+	p.hear("later")
+	// And one whose request for it is wrong hears why.
+	conn, r = h.call(t)
+	fmt.Fprint(conn, "GET /quick/socket HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusUpgradeRequired {
+		t.Errorf("%v, %v", resp, err)
+	}
+	gone(t, r)
+}
+
+func gone(t *testing.T, r io.Reader) {
+	t.Helper()
+	if _, err := io.Copy(io.Discard, r); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the connection did not end: %v", err)
+	}
+}
+
+func TestWhoKeepsThePorchWaiting(t *testing.T) {
+	for name, say := range map[string]string{
+		"nothing":      "",
+		"half a head":  "POST /quick/a HTTP/1.1\r\nHost: h\r\nConte",
+		"half a body":  "POST /quick/a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo",
+		"one, no more": request("POST", "/quick/a", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, PorchConfig{Patience: 400 * time.Millisecond, Idle: 800 * time.Millisecond})
+			conn, r := h.call(t)
+			start := time.Now()
+			fmt.Fprint(conn, say)
+			if strings.HasSuffix(say, "\r\n\r\n") {
+				answer(t, r, "POST /quick/a ")
+			}
+			gone(t, r)
+			if took := time.Since(start); took < 400*time.Millisecond {
+				t.Errorf("sent away after %s already", took)
+			}
+		})
+	}
+}
+
+// Trickling does not buy time.
+func TestATricklingGuest(t *testing.T) {
+	h := newHouse(t, PorchConfig{Patience: 400 * time.Millisecond, Idle: time.Minute})
+	conn, r := h.call(t)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		ticker := time.NewTicker(20 * time.Millisecond)
+		defer ticker.Stop()
+		for range ticker.C {
+			if _, err := conn.Write([]byte("POST /quick/a HTTP/1.1\r\nA: b")[:1]); err != nil {
+				return
+			}
+		}
+	}()
+	fmt.Fprint(conn, "POST /quick/a HTTP/1.1\r\nA: ")
+	gone(t, r)
+	_ = conn.Close()
+	<-sent
+}
+
+func TestAPanicCostsItsGuestOnly(t *testing.T) {
+	h := newHouse(t, calm)
+	other, or := h.call(t)
+	conn, r := h.call(t)
+	fmt.Fprint(conn, request("POST", "/quick/panic", ""))
+	gone(t, r)
+	fmt.Fprint(other, request("POST", "/quick/a", ""))
+	answer(t, or, "POST /quick/a ")
+}
+
+// A guest that asks and asks and does not listen is sent away.
+func TestADeafGuest(t *testing.T) {
+	h := newHouse(t, calm)
+	conn, _ := h.call(t)
+	many := []byte(strings.Repeat(request("POST", "/quick/"+strings.Repeat("a", 1000), ""), 100))
+	for sent := 0; sent < 1<<30; sent += len(many) {
+		if _, err := conn.Write(many); err != nil {
+			return
+		}
+	}
+	t.Error("a gigabyte was asked and never an answer read")
+}
+
+func TestClosingThePorch(t *testing.T) {
+	h := newHouse(t, calm)
+	var all []*bufio.Reader
+	for i := range 20 {
+		conn, r := h.call(t)
+		all = append(all, r)
+		switch i % 3 {
+		case 1:
+			fmt.Fprint(conn, request("POST", "/quick/a", ""))
+			answer(t, r, "POST /quick/a ")
+		case 2:
+			fmt.Fprint(conn, request("POST", "/slow", ""))
+			answer(t, r, "POST /slow ")
+		}
+	}
+	h.Close()
+	for _, r := range all {
+		gone(t, r)
+	}
+	if _, err := net.Dial("tcp", h.Listener.Addr().String()); err == nil {
+		t.Error("somebody was let in after the end")
+	}
+}
