@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -21,7 +22,7 @@ type Session struct {
 	protocol Protocol
 	id       diaphone.SocketID
 	user     diaphone.UserID // signed in; empty: not
-	seats    map[diaphone.ChannelName]*seat
+	seats    []*seat         // few, for most; a map for each would weigh more than the rest
 	watching []*seat
 	replayed int         // bytes of the past that it was sent
 	expiry   *time.Timer // until somebody vouches for the session
@@ -92,7 +93,11 @@ func (s *Session) vouch() {
 }
 
 // Joined tells whether the session is in the channel.
-func (s *Session) Joined(c diaphone.ChannelName) bool { return s.seats[c] != nil }
+func (s *Session) Joined(c diaphone.ChannelName) bool { return s.seatIn(c) >= 0 }
+
+func (s *Session) seatIn(c diaphone.ChannelName) int {
+	return slices.IndexFunc(s.seats, func(taken *seat) bool { return taken.room.name == c })
+}
 
 // SignIn binds the session to a user for good. Signing in again as the same user
 // changes nothing; as another it is ErrOtherUser.
@@ -121,7 +126,7 @@ func (s *Session) Join(c diaphone.ChannelName, m *Member) error { return s.Resum
 // without a gap, every event of the API since then, in order. Events that are live
 // follow on, none twice. What the cache has goes only to who could not resume.
 func (s *Session) Resume(c diaphone.ChannelName, m *Member, since *diaphone.Position) error {
-	if s.seats[c] != nil {
+	if s.Joined(c) {
 		return ErrJoined
 	}
 	if len(s.seats) >= s.app.Limits.MaxChannels() {
@@ -131,10 +136,7 @@ func (s *Session) Resume(c diaphone.ChannelName, m *Member, since *diaphone.Posi
 	if err != nil {
 		return err
 	}
-	if s.seats == nil {
-		s.seats = map[diaphone.ChannelName]*seat{}
-	}
-	s.seats[c] = taken
+	s.seats = append(s.seats, taken)
 	if c.NeedsAuth() {
 		s.vouch()
 	}
@@ -169,10 +171,11 @@ func (s *Session) seat(c diaphone.ChannelName, m *Member, since *diaphone.Positi
 // Emit hands an event of this session to everyone else in a channel that it is in,
 // with the member it is there as. ErrNotJoined when the session is not in the channel.
 func (s *Session) Emit(c diaphone.ChannelName, e diaphone.Event) error {
-	taken := s.seats[c]
-	if taken == nil {
+	i := s.seatIn(c)
+	if i < 0 {
 		return ErrNotJoined
 	}
+	taken := s.seats[i]
 	if taken.member != nil {
 		e.Sender = taken.member.User
 	}
@@ -187,11 +190,12 @@ func (s *Session) Emit(c diaphone.ChannelName, e diaphone.Event) error {
 // Leave takes the session out of a channel; nothing of it is heard once Leave has
 // returned. ErrNotJoined when it was not in it.
 func (s *Session) Leave(c diaphone.ChannelName) error {
-	taken := s.seats[c]
-	if taken == nil {
+	i := s.seatIn(c)
+	if i < 0 {
 		return ErrNotJoined
 	}
-	delete(s.seats, c)
+	taken := s.seats[i]
+	s.seats = slices.Delete(s.seats, i, i+1)
 	s.stand(taken)
 	return nil
 }

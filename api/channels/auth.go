@@ -102,6 +102,13 @@ func maxBody(app *diaphone.App) int64 {
 }
 
 func readBody(r *http.Request, most int64) ([]byte, error) {
+	if n := r.ContentLength; n >= 0 && n <= most { // it ends there by itself
+		body := make([]byte, n)
+		if _, err := io.ReadFull(r.Body, body); err != nil {
+			return nil, refusef(http.StatusBadRequest, "The request body could not be read")
+		}
+		return body, nil
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, most))
 	var over *http.MaxBytesError
 	switch {

@@ -36,6 +36,7 @@ func BenchmarkSignedPublish(b *testing.B) {
 	target := "/apps/1/events?auth_key=app-key&auth_version=1.0&auth_timestamp=" + query[paramTimestamp] +
 		"&body_md5=" + query[paramBodyMD5] + "&auth_signature=" + sign("app-secret", requestText(http.MethodPost, "/apps/1/events", query))
 	req := httptest.NewRequest(http.MethodPost, target, nil)
+	req.ContentLength = int64(len(body))
 	b.ReportAllocs()
 	for b.Loop() {
 		w := &silent{header: http.Header{}}

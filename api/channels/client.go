@@ -1,7 +1,7 @@
 package channels
 
 import (
-	"encoding/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/hub"
@@ -14,8 +14,8 @@ type client struct {
 	app      *diaphone.App
 	session  *hub.Session
 	protocol int
-	info     json.RawMessage // user_info of the signed-in user
-	pace     pace            // of its client events
+	info     jsontext.Value // user_info of the signed-in user
+	pace     pace           // of its client events
 }
 
 // OnMessage implements sockets.Handler.

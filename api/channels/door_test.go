@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gobwas/ws"
 	"github.com/labstack/echo/v4"
 	"go.uber.org/goleak"
@@ -217,7 +218,7 @@ type frame struct {
 }
 
 // text is the data, when it is a string.
-func (f frame) text() string { s, _ := text(f.Data); return s }
+func (f frame) text() string { s, _ := text(jsontext.Value(f.Data)); return s }
 
 func (v *visitor) say(payload string) {
 	v.t.Helper()

@@ -21,12 +21,12 @@ const maxBatch = 10
 
 // trigger is one event as a server SDK sends it.
 type trigger struct {
-	Name     string          `json:"name"`
-	Data     json.RawMessage `json:"data"`
-	Channels []string        `json:"channels"`
-	Channel  string          `json:"channel"` // PHP's SDK sends it when there is one; channels wins
-	SocketID string          `json:"socket_id"`
-	Info     string          `json:"info"`
+	Name     string         `json:"name"`
+	Data     jsontext.Value `json:"data"`
+	Channels []string       `json:"channels"`
+	Channel  string         `json:"channel"` // PHP's SDK sends it when there is one; channels wins
+	SocketID string         `json:"socket_id"`
+	Info     string         `json:"info"`
 }
 
 func (d *Door) postEvent(c echo.Context, in *call) error {
@@ -141,11 +141,9 @@ func oversize(app *diaphone.App, err error) error {
 
 // plainData gives the event's data as it will be delivered. SDKs send a string;
 // any other JSON value goes out as its compact text.
-func plainData(raw json.RawMessage) string {
-	if raw[0] == '"' {
-		// Bad surrogates are replaced, as everywhere; nothing else can be wrong with it.
-		text, _ := jsontext.AppendUnquote(make([]byte, 0, len(raw)), raw)
-		return string(text)
+func plainData(raw jsontext.Value) string {
+	if s, ok := text(raw); ok {
+		return s
 	}
 	var b bytes.Buffer
 	_ = json.Compact(&b, raw) // raw came out of a valid document
@@ -183,7 +181,7 @@ func decode(body []byte, into any) error {
 	if !utf8.Valid(body) {
 		return refusef(http.StatusBadRequest, "The request body is not valid UTF-8")
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := unmarshal(body, into); err != nil {
 		return refusef(http.StatusBadRequest, "The request body is not the JSON that is expected here: %s", clip(err.Error()))
 	}
 	return nil

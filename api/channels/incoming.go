@@ -1,16 +1,24 @@
 package channels
 
 import (
-	"encoding/json"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
+
+// unmarshal reads JSON as SDKs write it: members that we do not know are passed over,
+// and of two with one name the last counts.
+func unmarshal(text []byte, into any) error {
+	return json.Unmarshal(text, into, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
 
 // incoming is a frame of a client. Its parts are kept as they came, for a client
 // may put any type anywhere and must get an answer that says what was wrong.
 type incoming struct {
 	event   string
 	channel string
-	data    json.RawMessage
+	data    jsontext.Value
 }
 
 // complaint is a mistake of a client, in the words that it is told.
@@ -26,11 +34,11 @@ const (
 // parse reads a frame. Members it does not know are passed over.
 func parse(payload []byte) (incoming, error) {
 	var raw struct {
-		Event   json.RawMessage `json:"event"`
-		Channel json.RawMessage `json:"channel"`
-		Data    json.RawMessage `json:"data"`
+		Event   jsontext.Value `json:"event"`
+		Channel jsontext.Value `json:"channel"`
+		Data    jsontext.Value `json:"data"`
 	}
-	if json.Unmarshal(payload, &raw) != nil {
+	if unmarshal(payload, &raw) != nil {
 		return incoming{}, errNotJSON
 	}
 	event, _ := text(raw.Event)
@@ -51,22 +59,24 @@ func (in incoming) arguments(into any) error {
 	if len(data) == 0 || string(data) == "null" {
 		return nil
 	}
-	if json.Unmarshal(data, into) != nil {
+	if unmarshal(data, into) != nil {
 		return complaint("Invalid data in " + clip(in.event) + ": not an object")
 	}
 	return nil
 }
 
 // text reads a JSON string; ok is false for anything else.
-func text(raw json.RawMessage) (s string, ok bool) {
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+func text(raw jsontext.Value) (s string, ok bool) {
+	if len(raw) == 0 || raw[0] != '"' {
 		return "", false
 	}
-	return s, true
+	// Bad surrogates are replaced, as everywhere; it comes out of a valid document.
+	plain, _ := jsontext.AppendUnquote(make([]byte, 0, len(raw)), raw)
+	return string(plain), true
 }
 
 // optionalText is text, and the empty string for what is null or missing.
-func optionalText(raw json.RawMessage) (string, bool) {
+func optionalText(raw jsontext.Value) (string, bool) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "", true
 	}
@@ -75,7 +85,7 @@ func optionalText(raw json.RawMessage) (string, bool) {
 
 // userID reads the id of a presence member: a string, or a whole number, which
 // Pusher's own examples send and which counts as its decimal text.
-func userID(raw json.RawMessage) (string, bool) {
+func userID(raw jsontext.Value) (string, bool) {
 	if s, ok := text(raw); ok {
 		return s, s != ""
 	}

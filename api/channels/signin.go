@@ -1,10 +1,11 @@
 package channels
 
 import (
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/hub"
@@ -24,8 +25,8 @@ const errUserData complaint = "Invalid user_data: it should be a string of JSON 
 // is told and nothing is closed.
 func (c *client) signIn(in incoming) {
 	var s struct {
-		Auth     json.RawMessage `json:"auth"`
-		UserData json.RawMessage `json:"user_data"`
+		Auth     jsontext.Value `json:"auth"`
+		UserData jsontext.Value `json:"user_data"`
 	}
 	if err := in.arguments(&s); err != nil {
 		c.complain(err.Error())
@@ -70,11 +71,11 @@ func (c *client) bind(auth, data string) (watched []diaphone.UserID, err error) 
 		return nil, err
 	}
 	var user struct {
-		ID        json.RawMessage `json:"id"`
-		Info      json.RawMessage `json:"user_info"`
-		Watchlist json.RawMessage `json:"watchlist"`
+		ID        jsontext.Value `json:"id"`
+		Info      jsontext.Value `json:"user_info"`
+		Watchlist jsontext.Value `json:"watchlist"`
 	}
-	if json.Unmarshal([]byte(data), &user) != nil {
+	if unmarshal([]byte(data), &user) != nil {
 		return nil, errUserData
 	}
 	id, ok := text(user.ID)
@@ -96,9 +97,9 @@ func (c *client) bind(auth, data string) (watched []diaphone.UserID, err error) 
 	return watched, nil
 }
 
-func watchlist(raw json.RawMessage) ([]diaphone.UserID, error) {
+func watchlist(raw jsontext.Value) ([]diaphone.UserID, error) {
 	var users []diaphone.UserID
-	if len(raw) > 0 && json.Unmarshal(raw, &users) != nil {
+	if len(raw) > 0 && unmarshal(raw, &users) != nil {
 		return nil, errWatchlist
 	}
 	for _, u := range users {

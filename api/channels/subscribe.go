@@ -1,11 +1,12 @@
 package channels
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/hub"
@@ -31,10 +32,10 @@ const (
 
 // subscription is the data of pusher:subscribe and pusher:unsubscribe.
 type subscription struct {
-	Channel     json.RawMessage `json:"channel"`
-	Auth        json.RawMessage `json:"auth"`
-	ChannelData json.RawMessage `json:"channel_data"`
-	Since       json.RawMessage `json:"since"` // ours: docs/history.md
+	Channel     jsontext.Value `json:"channel"`
+	Auth        jsontext.Value `json:"auth"`
+	ChannelData jsontext.Value `json:"channel_data"`
+	Since       jsontext.Value `json:"since"` // ours: docs/history.md
 }
 
 func (c *client) subscribe(in incoming) {
@@ -140,10 +141,10 @@ func (c *client) member(data string) (*hub.Member, error) {
 		return &hub.Member{User: c.session.User(), Info: c.info}, nil
 	}
 	var d struct {
-		UserID   json.RawMessage `json:"user_id"`
-		UserInfo json.RawMessage `json:"user_info"`
+		UserID   jsontext.Value `json:"user_id"`
+		UserInfo jsontext.Value `json:"user_info"`
 	}
-	if json.Unmarshal([]byte(data), &d) != nil {
+	if unmarshal([]byte(data), &d) != nil {
 		return nil, &denial{invalidError, http.StatusBadRequest, "Invalid channel_data: it should be a string of JSON"}
 	}
 	id, ok := userID(d.UserID)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/hub"
 )
@@ -88,7 +90,7 @@ func (c *client) mayWhisper(in incoming) error {
 
 // whispered gives the data as the others receive it: always a string, for Swift's
 // client reads nothing else. A client that sends none is taken to mean null.
-func whispered(data json.RawMessage) string {
+func whispered(data jsontext.Value) string {
 	if s, ok := text(data); ok {
 		return s
 	}
