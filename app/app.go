@@ -110,7 +110,7 @@ func (a *App) wire() error {
 	})
 	a.gateway = gateway.New(gateway.Config{
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Providers: a.tenants.Providers,
-		Fanout: a.hub.Publish, Past: a.hub.Past, Wake: a.push.Wake,
+		Fanout: a.hub.Publish, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake,
 	})
 	registry.MustRegister(&parts{store: a.store, hub: a.hub})
 	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})
@@ -126,6 +126,14 @@ func (a *App) wire() error {
 		Handler: a.server.Handler, Quick: pusher.Quick, Patience: api.ReadHeaderTimeout, Idle: api.IdleTimeout,
 	})
 	return nil
+}
+
+// live is what the gateway asks of the hub.
+func live(h *hub.Hub) gateway.Live {
+	return gateway.Live{
+		Channels: h.Channels, Channel: h.Channel, Members: h.Members, Cached: h.Cached, Position: h.Position,
+		User: h.User, Disconnect: h.Terminate,
+	}
 }
 
 // Gateway is what the front doors act on.

@@ -26,6 +26,7 @@ type Config struct {
 	// Past gives what the live side has kept of a channel's events; ok is false when
 	// the app keeps none of the channel.
 	Past func(app *diaphone.App, c diaphone.ChannelName, since diaphone.Position, most int) (past diaphone.Past, ok bool)
+	Live Live
 	// Wake tells the asleep side of new work. It does not wait either.
 	Wake func(lanes []diaphone.Lane, unplanned bool)
 }
@@ -56,42 +57,64 @@ type Published struct {
 // Invalid and TooLarge with pointers to the fields, Conflict for a used
 // idempotency key, StorageFull, Unavailable.
 func (g *Gateway) Publish(ctx context.Context, m *diaphone.Message, idem storage.Idempotency) (Published, error) {
+	app, err := g.prepare(m)
+	if err != nil {
+		return Published{}, err
+	}
+	p, err := g.accept(ctx, app, m, idem)
+	if err != nil || p.Replayed {
+		return p, err
+	}
+	g.fanOut(app, m)
+	return p, nil
+}
+
+// prepare checks a message and gives it its id and its times.
+func (g *Gateway) prepare(m *diaphone.Message) (*diaphone.App, error) {
 	app := g.parts.Apps.ByID(m.App)
 	if app == nil {
-		return Published{}, diaphone.Errorf(diaphone.NotFound, "no app %q", m.App)
+		return nil, diaphone.Errorf(diaphone.NotFound, "no app %q", m.App)
 	}
 	if m.When == "" {
 		m.When = diaphone.Always
 	}
 	if err := m.Validate(app.Limits.MaxEventBytes()); err != nil {
-		return Published{}, err
+		return nil, err
 	}
 	if err := g.fits(app, m); err != nil {
-		return Published{}, err
+		return nil, err
 	}
 	now := time.Now()
 	m.ID, m.AcceptedAt, m.Expires = diaphone.NewMessageID(now), now, now
 	if m.Notification != nil {
 		m.Expires = m.Notification.Deadline(now)
 	}
-	p := Published{ID: m.ID}
-	if m.Notification != nil || idem.Key != "" {
-		accepted, err := g.parts.Outbox.Accept(ctx, m, idem, app.Route)
-		if err != nil {
-			return Published{}, fmt.Errorf("accept a message: %w", err)
-		}
-		p = Published{ID: accepted.ID, Stored: true, Replayed: accepted.Replayed, Counts: accepted.Counts}
-		if accepted.Replayed {
-			return p, nil
-		}
+	return app, nil
+}
+
+// accept brings a prepared message to disk, if it belongs there.
+func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Message, idem storage.Idempotency) (Published, error) {
+	if m.Notification == nil && idem.Key == "" {
+		return Published{ID: m.ID}, nil
+	}
+	accepted, err := g.parts.Outbox.Accept(ctx, m, idem, app.Route)
+	if err != nil {
+		return Published{}, fmt.Errorf("accept a message: %w", err)
+	}
+	if !accepted.Replayed {
 		g.parts.Wake(accepted.Lanes, !accepted.Planned)
 	}
-	if m.Event != nil {
-		if channels := listeners(&m.To); len(channels) > 0 {
-			g.parts.Fanout(app, channels, *m.Event)
-		}
+	return Published{ID: accepted.ID, Stored: true, Replayed: accepted.Replayed, Counts: accepted.Counts}, nil
+}
+
+// fanOut hands the event of an accepted message to the live side.
+func (g *Gateway) fanOut(app *diaphone.App, m *diaphone.Message) {
+	if m.Event == nil {
+		return
 	}
-	return p, nil
+	if channels := listeners(&m.To); len(channels) > 0 {
+		g.parts.Fanout(app, channels, *m.Event)
+	}
 }
 
 // listeners are the channels on which the audience can be live.

@@ -107,10 +107,15 @@ func (h *chronicle) drop(e *list.Element) {
 	}
 }
 
+// head is where all its channels stand.
+func (h *chronicle) head() diaphone.Position {
+	return diaphone.Position{Epoch: h.epoch, Serial: h.serial}
+}
+
 // since gives what a channel has had after a position. most bounds the number of
 // events; with fewer than there are, the answer is complete as far as it goes.
 func (h *chronicle) since(c diaphone.ChannelName, p diaphone.Position, most int, now time.Time) diaphone.Past {
-	past := diaphone.Past{Position: diaphone.Position{Epoch: h.epoch, Serial: h.serial}}
+	past := diaphone.Past{Position: h.head()}
 	floor := h.floor
 	if l := h.byName[c]; l != nil {
 		for len(l.entries) > 0 && !now.Before(l.entries[0].Value.(*entry).until) {

@@ -134,15 +134,18 @@ func (h *Hub) Live(app diaphone.AppID, user diaphone.UserID) bool {
 	return t != nil && t.live(user)
 }
 
-// Terminate closes every session that is signed in as the user.
-func (h *Hub) Terminate(app diaphone.AppID, user diaphone.UserID, code int, reason string) {
+// Terminate closes every session that is signed in as the user, and tells how many
+// there were.
+func (h *Hub) Terminate(app diaphone.AppID, user diaphone.UserID, code int, reason string) int {
 	t := h.tenant(app)
 	if t == nil {
-		return
+		return 0
 	}
-	for _, s := range t.signedIn(user) {
+	all := t.signedIn(user)
+	for _, s := range all {
 		s.Close(code, reason)
 	}
+	return len(all)
 }
 
 func (h *Hub) tenant(app diaphone.AppID) *tenant {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -301,8 +300,12 @@ func TestTerminate(t *testing.T) {
 	a.do("sign ana", "ok")
 	b.do("sign ana", "ok")
 	c.do("join presence-x ana", "in presence-x ana") // a member, but not signed in
-	s.Terminate(testApp.ID, "ana", 4009, "")
-	s.Terminate(testApp.ID, "nobody", 4009, "")
+	if n := s.Terminate(testApp.ID, "ana", 4009, ""); n != 2 {
+		t.Errorf("%d sessions were told to end, want 2", n)
+	}
+	if n := s.Terminate(testApp.ID, "nobody", 4009, ""); n != 0 {
+		t.Errorf("%d sessions of nobody were told to end", n)
+	}
 	for _, v := range []*visitor{a, b} {
 		if text, err := v.listen(); err == nil {
 			t.Errorf("heard %q", text)
@@ -326,16 +329,16 @@ func TestPresenceIsPerUser(t *testing.T) {
 	c.do("leave news", "ok")
 	c.do("join news", "in news")
 	info, _ := s.Channel(testApp.ID, "presence-x")
-	if info.Sessions != 3 || !slices.Equal(info.Members, []diaphone.UserID{"ana", "bob"}) {
-		t.Errorf("%+v", info)
+	if members := s.Members(testApp.ID, "presence-x"); info.Sessions != 3 || info.Members != 2 || len(members) != 2 || members[0].User != "ana" || members[1].User != "bob" {
+		t.Errorf("%+v %+v", info, members)
 	}
 	b.do("leave presence-x", "ok")
 	s.publish("presence-x", "first")
 	a.expect("event presence-x e first") // nothing of bob, who is still here
 	_ = b2.conn.Close()
 	a.expect("- presence-x bob")
-	if n := len(s.Channels(testApp.ID, "presence-")); n != 2 {
-		t.Errorf("%d presence channels", n)
+	if all, next := s.Channels(testApp.ID, "presence-", "", 0); len(all) != 2 || next != "" {
+		t.Errorf("presence channels: %v %q", all, next)
 	}
 }
 

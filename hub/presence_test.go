@@ -165,10 +165,10 @@ func (w *walk) check() {
 	for channel, want := range w.order {
 		info, ok := w.site.Channel(testApp.ID, diaphone.ChannelName(channel))
 		var got []string
-		for _, u := range info.Members {
-			got = append(got, string(u))
+		for _, m := range w.site.Members(testApp.ID, diaphone.ChannelName(channel)) {
+			got = append(got, string(m.User))
 		}
-		if !slices.Equal(got, want) || ok != (len(want) > 0) {
+		if !slices.Equal(got, want) || info.Members != len(want) || ok != (len(want) > 0) {
 			w.t.Fatalf("%s has %v, want %v", channel, got, want)
 		}
 	}

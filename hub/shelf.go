@@ -130,19 +130,3 @@ func (h *Hub) keep(t *tenant, c diaphone.ChannelName, e diaphone.Event, except *
 	s.mu.Unlock()
 	h.carry(r, first, behind)
 }
-
-// Cached gives the last event of a cache channel and how long it will be kept yet.
-func (h *Hub) Cached(app diaphone.AppID, c diaphone.ChannelName) (e diaphone.Event, left time.Duration, ok bool) {
-	t := h.tenant(app)
-	if t == nil {
-		return diaphone.Event{}, 0, false
-	}
-	s, now := t.shelves.of(c), time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k := s.get(c, now)
-	if k == nil {
-		return diaphone.Event{}, 0, false
-	}
-	return *k.event, k.until.Sub(now), true
-}

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -54,16 +56,30 @@ func (t *table) vacate(r *room) {
 	}
 }
 
-func (t *table) withPrefix(prefix string) []*room {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	var found []*room
-	for name, r := range t.byName {
-		if strings.HasPrefix(string(name), prefix) {
-			found = append(found, r)
+// page gives the rooms of the first names with the prefix behind after, in order, at
+// most so many (0: all), but for users' own. more: there are others behind them. It
+// looks at every name while it holds the lock, so it keeps and sorts few of them.
+func (t *table) page(prefix string, after diaphone.ChannelName, most int) (found []*room, more bool) {
+	trim := func() {
+		slices.SortFunc(found, func(a, b *room) int { return cmp.Compare(a.name, b.name) })
+		if most > 0 && len(found) > most {
+			found, more = found[:most], true
 		}
 	}
-	return found
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for name, r := range t.byName {
+		_, own := name.User()
+		beyond := more && name > found[most-1].name // what comes in stands behind those that are sorted
+		if own || beyond || name <= after || !strings.HasPrefix(string(name), prefix) {
+			continue
+		}
+		if found = append(found, r); len(found) == 2*most {
+			trim()
+		}
+	}
+	trim()
+	return found, more
 }
 
 func (t *table) len() int {

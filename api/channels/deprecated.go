@@ -40,7 +40,7 @@ func (d *Door) channelStats(c echo.Context, in *call) error {
 	found, occupied := d.hub.Channel(in.app.ID, name)
 	answer := map[string]any{"occupied": occupied, "connection_count": found.Sessions}
 	if name.IsPresence() {
-		answer[infoUsers] = len(found.Members)
+		answer[infoUsers] = found.Members
 	}
 	return success(c, answer)
 }

@@ -66,7 +66,7 @@ func openAt(t testing.TB, prefix string, tenants ...diaphone.App) *house {
 	}
 	h := hub.New(hub.Config{Sockets: sockets.Config{ReadLimit: ReadLimit(apps.All())}})
 	door := New(Config{
-		Gateway:    gateway.New(gateway.Config{Apps: apps, Fanout: h.Publish}),
+		Gateway:    gateway.New(gateway.Config{Apps: apps, Fanout: h.Publish, Live: gateway.Live{Disconnect: h.Terminate}}),
 		Hub:        h,
 		PathPrefix: prefix,
 	})

@@ -169,7 +169,7 @@ func (d *Door) attributes(app *diaphone.App, c diaphone.ChannelName, info string
 	for _, want := range strings.Split(info, ",") {
 		switch {
 		case want == infoUsers && c.IsPresence():
-			counts[want] = len(found.Members)
+			counts[want] = found.Members
 		case want == infoSubscriptions:
 			counts[want] = found.Sessions
 		}

@@ -30,13 +30,11 @@ func (d *Door) listChannels(c echo.Context, in *call) error {
 		users = true
 	}
 	all := map[diaphone.ChannelName]map[string]int{}
-	for _, found := range d.hub.Channels(in.app.ID, prefix) {
-		if _, reserved := found.Name.User(); reserved {
-			continue
-		}
+	occupied, _ := d.hub.Channels(in.app.ID, prefix, "", 0)
+	for _, found := range occupied {
 		all[found.Name] = map[string]int{}
 		if users {
-			all[found.Name][infoUsers] = len(found.Members)
+			all[found.Name][infoUsers] = found.Members
 		}
 	}
 	return success(c, map[string]any{"channels": all})
@@ -54,7 +52,7 @@ func (d *Door) getChannel(c echo.Context, in *call) error {
 		case want == infoSubscriptions:
 			answer[want] = found.Sessions
 		case want == infoUsers && name.IsPresence():
-			answer[want] = len(found.Members)
+			answer[want] = found.Members
 		case want == infoUsers:
 			return refusef(http.StatusBadRequest, "user_count is for presence channels only")
 		case want == infoCache && name.IsCache():
@@ -76,10 +74,9 @@ func (d *Door) listUsers(c echo.Context, in *call) error {
 	if !name.IsPresence() {
 		return refusef(http.StatusBadRequest, "Users are known of presence channels only")
 	}
-	found, _ := d.hub.Channel(in.app.ID, name)
 	users := []map[string]diaphone.UserID{}
-	for _, u := range found.Members {
-		users = append(users, map[string]diaphone.UserID{"id": u})
+	for _, m := range d.hub.Members(in.app.ID, name) {
+		users = append(users, map[string]diaphone.UserID{"id": m.User})
 	}
 	return success(c, map[string]any{"users": users})
 }
@@ -89,7 +86,7 @@ func (d *Door) terminate(c echo.Context, in *call) error {
 	if err := user.Validate(); err != nil {
 		return err
 	}
-	d.hub.Terminate(in.app.ID, user, codeUnauthorised, "terminated by the app")
+	d.gateway.Disconnect(in.app.ID, user)
 	return success(c, nil)
 }
 
