@@ -25,16 +25,20 @@ const (
 	paramSignature = "auth_signature"
 )
 
+// paramChannels may be given several times: it is an array.
+const paramChannels = "channels[]"
+
 // skew is how far a request's clock may be from ours; it also bounds how long a
 // recorded request can be played again.
 const skew = 600 * time.Second
 
 // call is an authenticated request of the HTTP API.
 type call struct {
-	app   *diaphone.App
-	query map[string]string // names in lower case
-	body  []byte
-	path  func(name string) string // decoded path parameters
+	app      *diaphone.App
+	query    map[string]string // names in lower case
+	channels []string          // of the query, in order
+	body     []byte
+	path     func(name string) string // decoded path parameters
 }
 
 // signed wraps an endpoint: it is called with requests of the app's backend only.
@@ -59,7 +63,7 @@ func (d *Door) authenticate(c echo.Context) (*call, error) {
 		return nil, refusef(http.StatusNotFound, "No app with id %q", clip(id))
 	}
 	var err error
-	if in.query, err = parseQuery(r.URL.RawQuery); err != nil {
+	if in.query, in.channels, err = parseQuery(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
 	if in.body, err = readBody(r, maxBody(in.app)); err != nil {
@@ -73,9 +77,10 @@ func (d *Door) authenticate(c echo.Context) (*call, error) {
 }
 
 // parseQuery decodes the query under lower-case names. A doubled auth parameter
-// is refused: which of the two counts is what request smuggling lives on.
-func parseQuery(raw string) (map[string]string, error) {
-	query := make(map[string]string, strings.Count(raw, "&")+1)
+// is refused: which of the two counts is what request smuggling lives on. The array
+// of channels stands in the query as it is signed, "a&channels[]=b" (pusher-signature).
+func parseQuery(raw string) (query map[string]string, channels []string, err error) {
+	query = make(map[string]string, strings.Count(raw, "&")+1)
 	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
 			continue
@@ -84,15 +89,21 @@ func parseQuery(raw string) (map[string]string, error) {
 		name, badName := url.QueryUnescape(name)
 		value, badValue := url.QueryUnescape(value)
 		if badName != nil || badValue != nil || strings.Contains(pair, ";") { // as url.ParseQuery
-			return nil, refusef(http.StatusBadRequest, "Malformed query string")
+			return nil, nil, refusef(http.StatusBadRequest, "Malformed query string")
 		}
 		name = strings.ToLower(name)
 		if _, before := query[name]; before && (strings.HasPrefix(name, "auth_") || name == paramBodyMD5) {
-			return nil, refusef(http.StatusUnauthorized, "Parameter %s is given twice", name)
+			return nil, nil, refusef(http.StatusUnauthorized, "Parameter %s is given twice", name)
+		}
+		if name == paramChannels {
+			channels = append(channels, value)
 		}
 		query[name] = value
 	}
-	return query, nil
+	if len(channels) > 1 {
+		query[paramChannels] = strings.Join(channels, "&"+paramChannels+"=")
+	}
+	return query, channels, nil
 }
 
 // maxBody has room for a full batch with every byte of its data escaped.

@@ -54,12 +54,10 @@ func triggered(in *call) (t trigger, err error) {
 	}
 	t = trigger{
 		Name:     in.query["name"],
+		Channels: in.channels,
 		Channel:  in.query["channel"],
 		SocketID: in.query["socket_id"],
 		Info:     in.query["info"],
-	}
-	if c, ok := in.query["channels[]"]; ok {
-		t.Channels = []string{c}
 	}
 	if data, ok := in.query["data"]; ok {
 		t.Data = quote(data)

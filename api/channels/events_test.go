@@ -3,6 +3,7 @@ package channels
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -269,6 +270,17 @@ func TestTheDeprecatedWayToPublish(t *testing.T) {
 	a.expectNothing()
 }
 
+// inQuery publishes an event to the channels, all of it in the query. An array is
+// signed item by item, in order.
+func (h *house) inQuery(channels ...string) (status int, body string) {
+	h.t.Helper()
+	return h.do(request{
+		path:  "/apps/1/events",
+		query: map[string]string{"name": "e", "data": "1", "channels[]": strings.Join(channels, "&channels[]=")},
+		spoil: func(v url.Values) { v["channels[]"] = channels },
+	})
+}
+
 // Without a body, the parameters of an event may stand in the query.
 func TestAnEventInTheQuery(t *testing.T) {
 	h := open(t)
@@ -284,6 +296,24 @@ func TestAnEventInTheQuery(t *testing.T) {
 			t.Errorf("%d %s", status, text)
 		}
 		a.expect("e", "news", `{"a": "b c+&ü"}`)
+	}
+	for _, channels := range [][]string{{"news", "sports"}, {"sports", "nobody", "news", "news"}} {
+		if status, text := h.inQuery(channels...); status != 200 || text != "{}" {
+			t.Errorf("%v: %d %s", channels, status, text)
+		}
+		a.expect("e", "news", "1")
+		a.expectNothing()
+	}
+	if status, text := h.inQuery("news", "a b"); status != 400 || !strings.Contains(text, "a b") {
+		t.Errorf("one is illegal: %d %s", status, text)
+	}
+	if status, text := h.inQuery(strings.Split(strings.Repeat("c", 101), "")...); status != 200 { // one channel, 101 times
+		t.Errorf("one channel: %d %s", status, text)
+	}
+	if status, text := h.do(request{path: "/apps/1/events", query: map[string]string{"name": "e", "data": "1"}, spoil: func(v url.Values) {
+		v["channels[]"] = []string{"news", "sports"}
+	}}); status != 401 {
+		t.Errorf("channels that are not signed: %d %s", status, text)
 	}
 	if status, _ := post(map[string]string{"name": "e", "data": "1", "channel": "news", "socket_id": string(a.id)}); status != 200 {
 		t.Error(status)

@@ -120,13 +120,16 @@ func FuzzTrigger(f *testing.F) {
 
 // FuzzQuery reads any query; what it takes has lower-case names and one signature.
 func FuzzQuery(f *testing.F) {
-	for _, seed := range []string{"auth_key=a&AUTH_TIMESTAMP=1&info=a%2Cb,c", "a=b&a=c&%zz", "=&=&&", "auth_signature=x&Auth_Signature=x", "ǅ=1"} {
+	for _, seed := range []string{"auth_key=a&AUTH_TIMESTAMP=1&info=a%2Cb,c", "a=b&a=c&%zz", "=&=&&", "auth_signature=x&Auth_Signature=x", "channels[]=a&Channels%5B%5D=b", "ǅ=1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		q, err := parseQuery(raw)
+		q, channels, err := parseQuery(raw)
 		if err != nil {
 			return
+		}
+		if _, given := q[paramChannels]; given != (len(channels) > 0) {
+			t.Errorf("channels %q of %q", channels, q[paramChannels])
 		}
 		for name := range q {
 			if name != strings.ToLower(name) {

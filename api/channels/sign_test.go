@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,7 +66,7 @@ func checkRequestVector(t *testing.T, v map[string]string) {
 		name, value, _ := strings.Cut(pair, "=")
 		wire = append([]string{strings.ToUpper(name) + "=" + url.QueryEscape(value)}, wire...)
 	}
-	query, err := parseQuery(strings.Join(wire, "&"))
+	query, _, err := parseQuery(strings.Join(wire, "&"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,12 +115,16 @@ func TestQueriesThatAreRefused(t *testing.T) {
 		"auth_key=a&auth_key=b", "auth_key=a&AUTH_KEY=a", "auth_signature=a&auth_signature=a",
 		"body_md5=a&Body_MD5=b", "auth_timestamp=%zz", "a;b=c",
 	} {
-		if q, err := parseQuery(raw); err == nil {
+		if q, _, err := parseQuery(raw); err == nil {
 			t.Errorf("%s: %v", raw, q)
 		}
 	}
-	q, err := parseQuery("info=a&info=b&Name=Some+thing%20else&comma=a,b%2Cc")
+	q, _, err := parseQuery("info=a&info=b&Name=Some+thing%20else&comma=a,b%2Cc")
 	if err != nil || q["info"] != "b" || q["name"] != "Some thing else" || q["comma"] != "a,b,c" {
 		t.Errorf("%v %v", q, err)
+	}
+	q, channels, err := parseQuery("name=e&channels%5B%5D=b&Channels[]=a&auth_key=k")
+	if err != nil || !slices.Equal(channels, []string{"b", "a"}) || requestText("POST", "/", q) != "POST\n/\nauth_key=k&channels[]=b&channels[]=a&name=e" {
+		t.Errorf("%v %v %v", q, channels, err)
 	}
 }
