@@ -65,6 +65,34 @@ func (n ChannelName) IsCache() bool {
 	return strings.HasPrefix(kind, prefixCache)
 }
 
+// ChannelKind says who may listen to a channel.
+type ChannelKind string
+
+// The kinds of channel, each a kind of name.
+const (
+	Public    ChannelKind = "public"    // whoever connects
+	Private   ChannelKind = "private"   // whom the app's backend has signed
+	Encrypted ChannelKind = "encrypted" // private, and encrypted from end to end
+	Presence  ChannelKind = "presence"  // private, and the members know of each other
+	Personal  ChannelKind = "user"      // the signed-in connections of one user
+)
+
+// Kind gives the kind of the channel.
+func (n ChannelName) Kind() ChannelKind {
+	_, personal := n.User()
+	switch {
+	case personal:
+		return Personal
+	case n.IsPresence():
+		return Presence
+	case n.IsEncrypted():
+		return Encrypted
+	case n.NeedsAuth():
+		return Private
+	}
+	return Public
+}
+
 // User gives the user of a #server-to-user- channel.
 func (n ChannelName) User() (UserID, bool) {
 	user, ok := strings.CutPrefix(string(n), PrefixServerToUser)

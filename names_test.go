@@ -178,3 +178,17 @@ func TestKindsOfChannels(t *testing.T) {
 		}
 	}
 }
+
+func TestKindOfAChannel(t *testing.T) {
+	for name, want := range map[diaphone.ChannelName]diaphone.ChannelKind{
+		"news": diaphone.Public, "cache-x": diaphone.Public, "cache-private-x": diaphone.Public, "news-private-x": diaphone.Public,
+		"private-x": diaphone.Private, "private-cache-x": diaphone.Private, "private-presence-x": diaphone.Private,
+		"private-encrypted-x": diaphone.Encrypted, "private-encrypted-cache-x": diaphone.Encrypted,
+		"presence-x": diaphone.Presence, "presence-cache-x": diaphone.Presence, "presence-encrypted-x": diaphone.Presence,
+		"#server-to-user-private-x": diaphone.Personal,
+	} {
+		if got := name.Kind(); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}

@@ -112,12 +112,14 @@ func retryAfter(e *diaphone.Error) time.Duration {
 	return 0
 }
 
-// respondProblem answers with the problem document of err. It is the only place
-// where an error of the native API becomes a status.
-func respondProblem(err error, c echo.Context) {
-	if c.Response().Committed {
-		return
-	}
+// StatusOf gives the HTTP status that an error is answered with.
+func StatusOf(err error) int {
+	status, _ := kindOf(asError(err).Code)
+	return status
+}
+
+// ProblemOf gives the problem document of an error.
+func ProblemOf(c echo.Context, err error) wire.Problem {
 	e := asError(err)
 	status, title := kindOf(e.Code)
 	code := e.Code
@@ -137,14 +139,24 @@ func respondProblem(err error, c echo.Context) {
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, wire.FieldError(f))
 	}
+	return p
+}
+
+// respondProblem answers with the problem document of err. It is the only place
+// where an error of the native API becomes the status of an answer.
+func respondProblem(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p := ProblemOf(c, err)
 	body, merr := json.Marshal(p)
 	if merr != nil { // a text that is not UTF-8
 		body = fmt.Appendf(nil, `{"type":%q,"title":%q,"status":%d,"code":%q,"detail":"","instance":"","request_id":%q}`,
 			p.Type, p.Title, p.Status, p.Code, p.RequestID)
 	}
-	if after := retryAfter(e); after > 0 {
+	if after := retryAfter(asError(err)); after > 0 {
 		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(after.Seconds()))))
 	}
 	// The caller is gone when this fails, and the log has the status.
-	_ = c.Blob(status, "application/problem+json", body)
+	_ = c.Blob(p.Status, "application/problem+json", body)
 }

@@ -116,7 +116,7 @@ func (a *App) wire() error {
 	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})
 	handler, err := api.New(api.Config{
 		Logger: a.log, Registry: registry, Ready: a.ready,
-		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway}), pusher},
+		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway, Logger: a.log}), pusher},
 	})
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api"
+	"github.com/diaphone-dev/diaphone/api/channels"
 	"github.com/diaphone-dev/diaphone/api/rest"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hub"
@@ -38,7 +39,6 @@ const (
 // Options change how a Server is built. The zero value is fine.
 type Options struct {
 	Providers map[diaphone.ProviderName]providers.Provider // nil: providers with Apple's and Google's sizes
-	Doors     func(*gateway.Gateway) []api.Door            // besides the native API; nil: none
 	Ready     func(context.Context) []api.Reason           // nil: ready
 	Store     bolt.Options
 }
@@ -50,7 +50,8 @@ type Fanned struct {
 	Event    diaphone.Event
 }
 
-// Server is a running HTTP side with a real store beneath.
+// Server is a running HTTP side with all its doors, a real store beneath and a live
+// side that Visitors may come to.
 type Server struct {
 	URL   string
 	Echo  *echo.Echo
@@ -83,33 +84,45 @@ func Start(t testing.TB, o Options) *Server {
 			diaphone.APNs: sized{name: "APNs", limit: 4096}, diaphone.FCM: sized{name: "FCM", limit: 4096},
 		}
 	}
-	g := s.gateway(o)
-	doors := []api.Door{rest.New(rest.Config{Gateway: g})}
-	if o.Doors != nil {
-		doors = append(doors, o.Doors(g)...)
-	}
+	live := hub.New(hub.Config{})
+	g := s.gateway(o, live)
+	logger := slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.Echo, err = api.New(api.Config{
-		Logger:   slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger:   logger,
 		Registry: prometheus.NewRegistry(),
 		Ready:    o.Ready,
-		Doors:    doors,
+		Doors: []api.Door{
+			rest.New(rest.Config{Gateway: g, Logger: logger}),
+			channels.New(channels.Config{Gateway: g, Hub: live, Logger: logger}),
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.run(live)
 	s.serve()
 	return s
 }
 
-func (s *Server) gateway(o Options) *gateway.Gateway {
+// run has the live side run until the test ends.
+func (s *Server) run(live *hub.Hub) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var run sync.WaitGroup
+	run.Go(func() { _ = live.Run(ctx) })
+	s.t.Cleanup(func() {
+		cancel()
+		run.Wait()
+	})
+}
+
+func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 	credentials := []diaphone.Credential{
 		{Name: "apple", Provider: diaphone.APNs, Environment: diaphone.Sandbox},
 		{Name: "google", Provider: diaphone.FCM},
 	}
-	live := hub.New(hub.Config{}) // nobody connects, so it need not run
 	settings := diaphone.ChannelSettings{History: []diaphone.HistoryRule{{Prefix: "news", Events: 5}}}
 	apps, err := gateway.NewApps([]diaphone.App{
-		{ID: "1", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token1)}, Credentials: credentials, Channels: settings},
+		{ID: "1", Keys: []diaphone.Key{{Key: key1, Secret: secret1}}, Tokens: []diaphone.TokenHash{diaphone.HashToken(Token1)}, Credentials: credentials, Channels: settings},
 		{ID: "2", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token2)}, Credentials: credentials, Channels: settings},
 	})
 	if err != nil {
@@ -124,6 +137,10 @@ func (s *Server) gateway(o Options) *gateway.Gateway {
 	return gateway.New(gateway.Config{
 		Apps: apps, Devices: s.Store, Outbox: s.Store, History: s.Store, Providers: lanes,
 		Past: live.Past,
+		Live: gateway.Live{
+			Channels: live.Channels, Channel: live.Channel, Members: live.Members, Cached: live.Cached, Position: live.Position,
+			User: live.User, Disconnect: live.Terminate,
+		},
 		Fanout: func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event) {
 			live.Publish(app, channels, e)
 			s.mu.Lock()

@@ -9,12 +9,8 @@ import (
 
 // pastEvents lists what a channel has had since a position.
 func (d *Door) pastEvents(c *call) error {
-	name, err := c.param("channel")
+	channel, err := c.channelName()
 	if err != nil {
-		return err
-	}
-	channel := diaphone.ChannelName(name)
-	if err := at("/channel", channel.Validate()); err != nil {
 		return err
 	}
 	since, err := diaphone.ParsePosition(c.query.Get("since"))

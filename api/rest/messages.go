@@ -9,6 +9,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api/wire"
+	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
@@ -28,9 +29,13 @@ func (d *Door) publish(c *call) error {
 	if err != nil {
 		return err
 	}
-	idem, err := idempotency(c, body)
+	key, err := c.keyHeader()
 	if err != nil {
 		return err
+	}
+	var idem storage.Idempotency
+	if key != "" {
+		idem = c.idempotency(key, body)
 	}
 	in, err := decode[wire.NewMessage](body)
 	if err != nil {
@@ -51,29 +56,41 @@ func (d *Door) publish(c *call) error {
 	if p.Replayed {
 		h.Set(idempotentReplayed, "true")
 	}
-	return c.reply(http.StatusAccepted, wire.Published{ID: p.ID, Stored: p.Stored, Counts: wire.Counts(p.Counts)})
+	return c.reply(http.StatusAccepted, publishedOut(p))
 }
 
-// idempotency reads the header. The hash covers the route, so that a key cannot
-// match the body of another kind of request.
-func idempotency(c *call, body []byte) (storage.Idempotency, error) {
+func publishedOut(p gateway.Published) wire.Published {
+	return wire.Published{ID: p.ID, Stored: p.Stored, Counts: wire.Counts(p.Counts)}
+}
+
+// keyHeader reads the idempotency key of the request; empty: it has none.
+func (c *call) keyHeader() (string, error) {
 	values := c.Request().Header.Values(idempotencyKey)
 	if len(values) == 0 {
-		return storage.Idempotency{}, nil
+		return "", nil
 	}
-	key := values[0]
-	ok := len(values) == 1 && key != "" && len(key) <= MaxIdempotencyKey
+	if len(values) > 1 || !usableKey(values[0]) {
+		return "", diaphone.InvalidField("/"+idempotencyKey, "malformed",
+			"the header %s has 1 to %d printable ASCII characters and stands once", idempotencyKey, MaxIdempotencyKey)
+	}
+	return values[0], nil
+}
+
+func usableKey(key string) bool {
+	ok := key != "" && len(key) <= MaxIdempotencyKey
 	for i := range len(key) {
 		ok = ok && key[i] >= ' ' && key[i] <= '~'
 	}
-	if !ok {
-		return storage.Idempotency{}, diaphone.InvalidField("/"+idempotencyKey, "malformed",
-			"the header %s has 1 to %d printable ASCII characters and stands once", idempotencyKey, MaxIdempotencyKey)
-	}
+	return ok
+}
+
+// idempotency binds a key to what came with it. The hash covers the route, so that a
+// key cannot match the body of another kind of request.
+func (c *call) idempotency(key string, body []byte) storage.Idempotency {
 	hash := sha256.New()
 	hash.Write([]byte(c.Request().Method + " " + c.Path() + "\n"))
 	hash.Write(body)
-	return storage.Idempotency{Key: key, Body: [sha256.Size]byte(hash.Sum(nil))}, nil
+	return storage.Idempotency{Key: key, Body: [sha256.Size]byte(hash.Sum(nil))}
 }
 
 func messageOf(app diaphone.AppID, in *wire.NewMessage) (*diaphone.Message, error) {

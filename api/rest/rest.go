@@ -5,12 +5,14 @@ package rest
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"github.com/diaphone-dev/diaphone"
@@ -21,6 +23,7 @@ import (
 // Limits of a request body, in bytes.
 const (
 	MaxMessageBody = 64 << 10
+	MaxBatchBody   = 2 << 20 // each message in it has at most MaxMessageBody
 	MaxDeviceBody  = 16 << 10
 )
 
@@ -31,15 +34,22 @@ const RequestTimeout = 10 * time.Second
 // Config names what the door needs.
 type Config struct {
 	Gateway *gateway.Gateway
+	Logger  *slog.Logger // default: none; for what no answer tells
 }
 
 // Door is the native API, an api.Door.
 type Door struct {
 	gateway *gateway.Gateway
+	log     *slog.Logger
 }
 
 // New builds the door.
-func New(c Config) *Door { return &Door{gateway: c.Gateway} }
+func New(c Config) *Door {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Door{gateway: c.Gateway, log: c.Logger}
+}
 
 // call is one authenticated request. Whatever a handler reads or changes, it
 // does as this app.
@@ -59,6 +69,7 @@ func (d *Door) Mount(e *echo.Echo) {
 		e.Add(method, "/v1"+path, d.authenticated(handle, parameters))
 	}
 	v1(http.MethodPost, "/messages", d.publish)
+	v1(http.MethodPost, "/messages/batch", d.publishBatch)
 	v1(http.MethodGet, "/messages/:message_id", d.message)
 	v1(http.MethodGet, "/messages/:message_id/deliveries", d.deliveries, "cursor", "limit")
 	v1(http.MethodGet, "/devices", d.listDevices, "user_id", "cursor", "limit")
@@ -67,7 +78,12 @@ func (d *Door) Mount(e *echo.Echo) {
 	v1(http.MethodDelete, "/devices/:device_id", d.deleteDevice)
 	v1(http.MethodPut, "/devices/:device_id/channels/:channel", d.subscribe)
 	v1(http.MethodDelete, "/devices/:device_id/channels/:channel", d.unsubscribe)
+	v1(http.MethodGet, "/channels", d.listChannels, "prefix", "cursor", "limit")
+	v1(http.MethodGet, "/channels/:channel", d.channel)
+	v1(http.MethodGet, "/channels/:channel/members", d.members, "cursor", "limit")
 	v1(http.MethodGet, "/channels/:channel/events", d.pastEvents, "since", "limit")
+	v1(http.MethodGet, "/users/:user_id", d.user)
+	v1(http.MethodPost, "/users/:user_id/disconnect", d.disconnectUser)
 }
 
 // authenticated lets handle see only requests of a known app, with no other
@@ -150,9 +166,10 @@ func at(pointer string, err error) error {
 	return diaphone.InvalidField(pointer, "malformed", "%s", detailOf(err))
 }
 
-// reply writes a document.
+// reply writes a document. JSON of others in it (what a backend said of a member) goes
+// out as it is, also where we would not take it.
 func (c *call) reply(status int, document any) error {
-	body, err := json.Marshal(document)
+	body, err := json.Marshal(document, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return err
 	}

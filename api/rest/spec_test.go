@@ -11,6 +11,7 @@ import (
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api/apitest"
 	"github.com/diaphone-dev/diaphone/api/rest"
+	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
@@ -18,7 +19,8 @@ import (
 func TestExamplesAreExecuted(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{})
 	// In this order, every operation finds what its path names.
-	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "unsubscribeDevice", "deleteDevice", "listPastEvents"}
+	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "unsubscribeDevice", "deleteDevice",
+		"publishBatch", "listChannels", "getChannel", "listMembers", "listPastEvents", "getUser", "disconnectUser"}
 	sent := 0
 	var message string
 	for _, id := range order {
@@ -115,6 +117,7 @@ func TestLimitsOfTheContract(t *testing.T) {
 	}
 	_, _, publish, parameters := operation(t, j, "publishMessage")
 	_, _, put, _ := operation(t, j, "putDevice")
+	_, _, batch, _ := operation(t, j, "publishBatch")
 	var key *openapi3.Schema
 	for _, p := range parameters {
 		if p.Name == "Idempotency-Key" {
@@ -140,6 +143,10 @@ func TestLimitsOfTheContract(t *testing.T) {
 		"items of a page":     {*schema("DevicePage", "data").MaxItems, storage.MaxPage},
 		"key":                 {*key.MaxLength, rest.MaxIdempotencyKey},
 		"body of a message":   {publish.Extensions["x-max-body-bytes"], rest.MaxMessageBody},
+		"body of a batch":     {batch.Extensions["x-max-body-bytes"], rest.MaxBatchBody},
+		"messages of a batch": {*schema("NewBatch", "messages").MaxItems, gateway.MaxBatch},
+		"page of channels":    {*schema("OccupiedChannelPage", "data").MaxItems, storage.MaxPage},
+		"page of members":     {*schema("MemberPage", "data").MaxItems, storage.MaxPage},
 		"body of a device":    {put.Extensions["x-max-body-bytes"], rest.MaxDeviceBody},
 	} {
 		if fmt.Sprintf("%.0f", toFloat(t, c.contract)) != fmt.Sprint(c.code) {

@@ -16,12 +16,8 @@ func changeSubscription(c *call, change func(context.Context, diaphone.AppID, di
 	if err != nil {
 		return err
 	}
-	name, err := c.param("channel")
+	channel, err := c.channelName()
 	if err != nil {
-		return err
-	}
-	channel := diaphone.ChannelName(name)
-	if err := at("/channel", channel.Validate()); err != nil {
 		return err
 	}
 	if err := change(c.ctx(), c.app.ID, id, channel); err != nil {

@@ -24,6 +24,10 @@ func TestStructsAreSchemas(t *testing.T) {
 		"Published": wire.Published{}, "Counts": wire.Counts{}, "Message": wire.Message{},
 		"Delivery": wire.Delivery{}, "Attempt": wire.Attempt{}, "Problem": wire.Problem{}, "FieldError": wire.FieldError{},
 		"DevicePage": wire.Page[wire.Device]{}, "DeliveryPage": wire.Page[wire.Delivery]{},
+		"OccupiedChannel": wire.OccupiedChannel{}, "OccupiedChannelPage": wire.Page[wire.OccupiedChannel]{}, "Channel": wire.Channel{},
+		"CachedEvent": wire.CachedEvent{}, "ChannelHistory": wire.ChannelHistory{}, "Past": wire.Past{}, "PastEvent": wire.PastEvent{},
+		"Member": wire.Member{}, "MemberPage": wire.Page[wire.Member]{}, "User": wire.User{}, "Disconnected": wire.Disconnected{},
+		"NewBatch": wire.NewBatch{}, "BatchMessage": wire.BatchMessage{}, "Batch": wire.Batch{}, "BatchResult": wire.BatchResult{},
 	} {
 		var members, always []string
 		for f := range reflect.TypeOf(v).Fields() {

@@ -48,7 +48,7 @@ var only = map[string][]string{
 	"go.etcd.io/bbolt":              {"storage/bolt"},
 	"firebase.google.com/go/v4":     {"providers/fcm"},
 	"github.com/sideshow/apns2":     {"providers/apns"},
-	"github.com/gobwas/ws":          {"sockets", "cmd"},
+	"github.com/gobwas/ws":          {"sockets", "cmd", "api/apitest"},
 	"github.com/alecthomas/kong":    {"cmd"},
 	"github.com/goccy/go-yaml":      {"app", "cmd"},
 	"github.com/go-json-experiment": {"api"},

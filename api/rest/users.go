@@ -1,0 +1,37 @@
+package rest
+
+import (
+	"net/http"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/wire"
+)
+
+func (d *Door) user(c *call) error {
+	id, err := c.userID()
+	if err != nil {
+		return err
+	}
+	u := d.gateway.User(c.app.ID, id)
+	return c.reply(http.StatusOK, wire.User{
+		ID: id, Live: u.SignedIn > 0 || u.Present > 0, Connections: u.SignedIn, PresenceChannels: u.Present,
+	})
+}
+
+func (d *Door) disconnectUser(c *call) error {
+	id, err := c.userID()
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, wire.Disconnected{Connections: d.gateway.Disconnect(c.app.ID, id)})
+}
+
+// userID reads and checks the path parameter.
+func (c *call) userID() (diaphone.UserID, error) {
+	v, err := c.param("user_id")
+	if err != nil {
+		return "", err
+	}
+	id := diaphone.UserID(v)
+	return id, at("/user_id", id.Validate())
+}

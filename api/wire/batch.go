@@ -1,0 +1,31 @@
+package wire
+
+import "github.com/diaphone-dev/diaphone"
+
+// NewBatch is the body of POST /v1/messages/batch.
+type NewBatch struct {
+	Messages []BatchMessage `json:"messages"`
+}
+
+// BatchMessage is a NewMessage with an idempotency key of its own.
+type BatchMessage struct {
+	To             Audience               `json:"to"`
+	Event          *Event                 `json:"event,omitzero"`
+	Notification   *diaphone.Notification `json:"notification,omitzero"`
+	When           diaphone.When          `json:"when,omitzero"`
+	IdempotencyKey string                 `json:"idempotency_key,omitzero"`
+}
+
+// Batch is the answer to POST /v1/messages/batch.
+type Batch struct {
+	Refused int           `json:"refused"`
+	Data    []BatchResult `json:"data"` // in the order of the messages
+}
+
+// BatchResult is what became of one message: either Message or Problem is there.
+type BatchResult struct {
+	Status   int        `json:"status"` // what POST /v1/messages would have answered
+	Message  *Published `json:"message,omitzero"`
+	Replayed bool       `json:"replayed,omitzero"`
+	Problem  *Problem   `json:"problem,omitzero"`
+}
