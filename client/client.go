@@ -87,6 +87,13 @@ type request struct {
 	body   any // nil: none
 }
 
+// setIdempotencyKey sets the header, unless the key is empty.
+func (r *request) setIdempotencyKey(key string) {
+	if key != "" {
+		r.header = http.Header{"Idempotency-Key": {key}}
+	}
+}
+
 // do makes the call, decodes the answer into out (nil: there is none) and gives
 // its headers.
 func (c *Client) do(ctx context.Context, r request, out any) (http.Header, error) {

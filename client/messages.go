@@ -25,9 +25,7 @@ type Published struct {
 // its effect unknown.
 func (c *Client) Publish(ctx context.Context, m wire.NewMessage, idempotencyKey string) (Published, error) {
 	r := request{method: http.MethodPost, path: "/v1/messages", body: m}
-	if idempotencyKey != "" {
-		r.header = http.Header{"Idempotency-Key": {idempotencyKey}}
-	}
+	r.setIdempotencyKey(idempotencyKey)
 	var p Published
 	h, err := c.do(ctx, r, &p.Published)
 	if err != nil {
