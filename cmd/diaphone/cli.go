@@ -22,6 +22,11 @@ type cli struct {
 	Publish publishCmd `cmd:"" help:"Publish an event to whoever listens live on a channel."`
 	Listen  listenCmd  `cmd:"" help:"Subscribe to channels over the WebSocket and print each event as a line of JSON."`
 	Devices devicesCmd `cmd:"" help:"Register, list and remove devices."`
+
+	Channels channelsCmd `cmd:"" help:"See who listens to channels."`
+	Users    usersCmd    `cmd:"" help:"See whether users are live, and end their connections."`
+	History  historyCmd  `cmd:"" help:"List what a channel has had."`
+
 	Conf    configCmd  `cmd:"" name:"config" help:"Check the configuration of serve and print it, secrets masked."`
 	Bench   benchCmd   `cmd:"" help:"Measure a running gateway."`
 	Version versionCmd `cmd:"" help:"Print the version."`

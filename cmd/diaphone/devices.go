@@ -24,23 +24,13 @@ type devicesLsCmd struct {
 
 // Run lists devices, page by page.
 func (d *devicesLsCmd) Run(c *console) error {
-	if d.Limit < 1 {
-		return usagef("--limit %d: at least 1", d.Limit)
-	}
 	api, err := d.client()
 	if err != nil {
 		return err
 	}
-	all := []wire.Device{}
-	for device, err := range api.AllDevices(c.ctx, diaphone.UserID(d.User)) {
-		if err != nil {
-			return err
-		}
-		if len(all) == d.Limit {
-			c.note("there are more; ask for them with --limit")
-			break
-		}
-		all = append(all, device)
+	all, err := collect(c, api.AllDevices(c.ctx, diaphone.UserID(d.User)), d.Limit)
+	if err != nil {
+		return err
 	}
 	if d.JSON {
 		return c.json(all)
