@@ -23,6 +23,7 @@ type cli struct {
 	Listen  listenCmd  `cmd:"" help:"Subscribe to channels over the WebSocket and print each event as a line of JSON."`
 	Devices devicesCmd `cmd:"" help:"Register, list and remove devices."`
 
+	Batch    batchCmd    `cmd:"" help:"Publish many messages: each line of a file is one, as JSON."`
 	Channels channelsCmd `cmd:"" help:"See who listens to channels."`
 	Users    usersCmd    `cmd:"" help:"See whether users are live, and end their connections."`
 	History  historyCmd  `cmd:"" help:"List what a channel has had."`

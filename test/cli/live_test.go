@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +206,48 @@ func TestHistoryIsListed(t *testing.T) {
 	}
 }
 
+// TestABatchIsPublishedLineByLine: what is wrong with one line keeps no other, and
+// the whole can be run again.
+func TestABatchIsPublishedLineByLine(t *testing.T) {
+	d := startLive(t)
+	file := filepath.Join(t.TempDir(), "messages.jsonl")
+	var lines []string
+	for n := range 250 {
+		lines = append(lines, fmt.Sprintf(`{"to":{"channels":["news"]},"event":{"name":"e","data":"<%d>"}}`, n))
+	}
+	lines[7] = `{"to":{"channels":["a b"]},"event":{"name":"e"}}`
+	lines[8] = `{"to":{"channels":["news"]},"evnt":{"name":"e"}}`
+	lines[9] = ""
+	lines[10] = `{"to":{"users":["ana"]},"notification":{"title":"hello"},"idempotency_key":"own"}`
+	write := func() {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	out, errs, code := d.run("batch", file, "--idempotency-key", "nightly")
+	if code != 8 || strings.Count(out, " accepted\n") != 247 || !strings.Contains(errs, "line 8: 422") || !strings.Contains(errs, "line 9: not a message") || !strings.Contains(errs, "2 of 249") {
+		t.Errorf("exit code %d, %d lines\n%s", code, strings.Count(out, "\n"), errs)
+	}
+	lines[7], lines[8] = lines[0], lines[1]
+	write()
+	again := d.must("batch", file, "--idempotency-key", "nightly", "--json")
+	if n := strings.Count(again, `"replayed":true`); n != 247 || strings.Count(again, "\n") != 249 || !strings.HasPrefix(again, `{"line":1,"message":{"id":"msg_`) {
+		t.Errorf("%d of %d lines are replayed\n%.300s", n, strings.Count(again, "\n"), again)
+	}
+	var p struct{ Data []struct{ Data string } }
+	decode(t, d.must("history", "news", "--json"), &p)
+	if len(p.Data) != 3 || p.Data[0].Data != "<249>" || p.Data[1].Data != "<0>" || p.Data[2].Data != "<1>" {
+		t.Errorf("the last events are %+v", p.Data)
+	}
+	lines[3] = strings.Repeat("x", 70_000)
+	write()
+	if out, errs, code := d.run("batch", file); code != 2 || strings.Count(out, "accepted") != 3 || !strings.Contains(errs, "line 4") {
+		t.Errorf("a line that is too long: exit code %d\n%s%s", code, out, errs)
+	}
+}
+
 func TestWrongUseOfTheLiveCommands(t *testing.T) {
 	d := startLive(t)
 	for _, c := range []struct {
@@ -226,6 +270,8 @@ func TestWrongUseOfTheLiveCommands(t *testing.T) {
 		{[]string{"channels", "members", "presence-x", "--limit", "-1"}, 2, "--limit"},
 		{[]string{"channels", "ls", "--token", "wrong"}, 4, "token"},
 		{[]string{"channels", "ls", "--server", "http://127.0.0.1:1"}, 7, "127.0.0.1:1"},
+		{[]string{"batch", "/nowhere/messages.jsonl"}, 2, "/nowhere"},
+		{[]string{"batch", "go.mod", "live_test.go"}, 2, "unexpected argument"},
 		{[]string{"users"}, 2, "disconnect"},
 		{[]string{"users", "get", ""}, 2, "the user id is empty"},
 		{[]string{"users", "get", strings.Repeat("x", 129)}, 2, "/user_id"},
