@@ -146,9 +146,13 @@ func (v *Visitor) await(event string) (data json.RawMessage) {
 
 func (v *Visitor) read() ws.Frame {
 	v.t.Helper()
-	f, err := ws.ReadFrame(v.r)
+	h, err := ws.ReadHeader(v.r)
 	if err != nil {
 		v.t.Fatalf("read: %v", err)
 	}
-	return f
+	payload := make([]byte, h.Length)
+	if _, err := io.ReadFull(v.r, payload); err != nil {
+		v.t.Fatalf("read: %v", err)
+	}
+	return ws.Frame{Header: h, Payload: payload}
 }
