@@ -69,9 +69,10 @@ func (t *table) page(prefix string, after diaphone.ChannelName, most int) (found
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for name, r := range t.byName {
-		_, own := name.User()
-		beyond := more && name > found[most-1].name // what comes in stands behind those that are sorted
-		if own || beyond || name <= after || !strings.HasPrefix(string(name), prefix) {
+		if more && name > found[most-1].name { // those that are sorted stand in front
+			continue
+		}
+		if _, own := name.User(); own || name <= after || !strings.HasPrefix(string(name), prefix) {
 			continue
 		}
 		if found = append(found, r); len(found) == 2*most {
