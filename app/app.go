@@ -128,14 +128,6 @@ func (a *App) wire() error {
 	return nil
 }
 
-// live is what the gateway asks of the hub.
-func live(h *hub.Hub) gateway.Live {
-	return gateway.Live{
-		Channels: h.Channels, Channel: h.Channel, Members: h.Members, Cached: h.Cached, Position: h.Position,
-		User: h.User, Disconnect: h.Terminate,
-	}
-}
-
 // Gateway is what the front doors act on.
 func (a *App) Gateway() *gateway.Gateway { return a.gateway }
 
@@ -179,4 +171,12 @@ func (a *App) close() error {
 		faults = append(faults, a.tenants.Close())
 	}
 	return errors.Join(faults...)
+}
+
+// live is what the gateway asks of the hub.
+func live(h *hub.Hub) gateway.Live {
+	return gateway.Live{
+		Channels: h.Channels, Channel: h.Channel, Members: h.Members, Cached: h.Cached, Position: h.Position,
+		User: h.User, Disconnect: h.Terminate,
+	}
 }

@@ -137,10 +137,6 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 	return gateway.New(gateway.Config{
 		Apps: apps, Devices: s.Store, Outbox: s.Store, History: s.Store, Providers: lanes,
 		Past: live.Past,
-		Live: gateway.Live{
-			Channels: live.Channels, Channel: live.Channel, Members: live.Members, Cached: live.Cached, Position: live.Position,
-			User: live.User, Disconnect: live.Terminate,
-		},
 		Fanout: func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event) {
 			live.Publish(app, channels, e)
 			s.mu.Lock()
@@ -148,6 +144,10 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 			s.fans = append(s.fans, Fanned{App: app.ID, Channels: channels, Event: e})
 		},
 		Wake: func([]diaphone.Lane, bool) {},
+		Live: gateway.Live{
+			Channels: live.Channels, Channel: live.Channel, Members: live.Members, Cached: live.Cached, Position: live.Position,
+			User: live.User, Disconnect: live.Terminate,
+		},
 	})
 }
 

@@ -78,12 +78,12 @@ func (d *Door) Mount(e *echo.Echo) {
 	v1(http.MethodDelete, "/devices/:device_id", d.deleteDevice)
 	v1(http.MethodPut, "/devices/:device_id/channels/:channel", d.subscribe)
 	v1(http.MethodDelete, "/devices/:device_id/channels/:channel", d.unsubscribe)
+	v1(http.MethodGet, "/users/:user_id", d.user)
+	v1(http.MethodPost, "/users/:user_id/disconnect", d.disconnectUser)
 	v1(http.MethodGet, "/channels", d.listChannels, "prefix", "cursor", "limit")
 	v1(http.MethodGet, "/channels/:channel", d.channel)
 	v1(http.MethodGet, "/channels/:channel/members", d.members, "cursor", "limit")
 	v1(http.MethodGet, "/channels/:channel/events", d.pastEvents, "since", "limit")
-	v1(http.MethodGet, "/users/:user_id", d.user)
-	v1(http.MethodPost, "/users/:user_id/disconnect", d.disconnectUser)
 }
 
 // authenticated lets handle see only requests of a known app, with no other

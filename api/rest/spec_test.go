@@ -115,9 +115,9 @@ func TestLimitsOfTheContract(t *testing.T) {
 		}
 		return s
 	}
+	_, _, batch, _ := operation(t, j, "publishBatch")
 	_, _, publish, parameters := operation(t, j, "publishMessage")
 	_, _, put, _ := operation(t, j, "putDevice")
-	_, _, batch, _ := operation(t, j, "publishBatch")
 	var key *openapi3.Schema
 	for _, p := range parameters {
 		if p.Name == "Idempotency-Key" {
