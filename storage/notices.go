@@ -18,29 +18,32 @@ import (
 type Notices interface {
 	// Append adds notices at the ends of queues, in the order given, and changes
 	// what stands, all in one transaction. A queue's sequence numbers begin with 1
-	// and have no gap, whatever was removed since.
+	// and have no gap, whatever was removed since. Where a store has lost records
+	// to damage there is one: no number is given twice.
 	Append(ctx context.Context, a Append) error
 	// Front gives the first notices of a queue, at most n of them, without taking
 	// them.
 	Front(ctx context.Context, id diaphone.WebhookID, n int) ([]QueuedNotice, error)
 	// Done removes the notices up to and with a sequence number: they are delivered.
 	Done(ctx context.Context, id diaphone.WebhookID, upTo uint64) error
-	// Bury moves the notices up to and with a sequence number to the dead letters.
-	// The reason carries no secret.
+	// Bury moves the notices up to and with a sequence number to the dead letters,
+	// where they keep their numbers. The reason carries no secret.
 	Bury(ctx context.Context, id diaphone.WebhookID, upTo uint64, reason string, now time.Time) error
 	// Queues gives every queue that has or had notices, of one app or (empty) of all.
 	Queues(ctx context.Context, app diaphone.AppID) ([]NoticeQueue, error)
 	// DeadLetters gives a page of what was buried, the oldest first.
 	DeadLetters(ctx context.Context, id diaphone.WebhookID, page Page) (letters []DeadLetter, next string, err error)
 	// Revive appends dead letters, the oldest first and at most MaxPage of them, to
-	// the end of their queue again, where they get new sequence numbers; with numbers
-	// given only those. more: there are more to revive.
+	// the end of their queue again, where they get new sequence numbers: those with
+	// the numbers given, or (nil) all. more: call again.
 	Revive(ctx context.Context, id diaphone.WebhookID, seqs []uint64) (revived int, more bool, err error)
-	// Discard forgets dead letters, those given or (nil) all, at most MaxPage of them.
+	// Discard forgets dead letters, those with the numbers given or (nil) all, at
+	// most MaxPage of them. more: call again.
 	Discard(ctx context.Context, id diaphone.WebhookID, seqs []uint64) (discarded int, more bool, err error)
 	// SweepNotices forgets dead letters buried before the given time, and notices
 	// older than that of queues that are not in keep (their webhooks are not declared
-	// any more), at most limit of them. more: call again.
+	// any more), at most limit of them. It goes through a queue from its front and
+	// stops at the first that stays. more: call again.
 	SweepNotices(ctx context.Context, before time.Time, keep []diaphone.WebhookID, limit int) (removed int, more bool, err error)
 	// Standing gives a page of what an app's backends have been told that still stands.
 	Standing(ctx context.Context, app diaphone.AppID, page Page) (standing []Stand, next string, err error)
@@ -50,7 +53,7 @@ type Notices interface {
 type Append struct {
 	Notices []AddressedNotice
 	Begun   []Stand // stands from now on; standing already is fine
-	Ended   []Stand // stands no longer; not standing is fine
+	Ended   []Stand // stands no longer, though it be in Begun; not standing is fine
 }
 
 // AddressedNotice is a notice and the webhooks that are to hear of it.

@@ -1,5 +1,5 @@
 // Package storage is the contract of what must last: devices, accepted
-// messages, the outbox of deliveries and their history. Engines live in
+// messages, the outbox of deliveries and their history, the logs of webhooks. Engines live in
 // sub-folders (bolt; later postgres) and all pass the conformance suite in
 // storagetest.
 //
@@ -213,6 +213,7 @@ type Store interface {
 	Devices
 	Outbox
 	History
+	Notices
 	// Check writes and reads back a probe: nil means that an Accept would succeed.
 	Check(ctx context.Context) error
 	// Close ends the engine after the writes that wait are committed.

@@ -24,18 +24,26 @@ func decodeAll(b []byte) {
 	_, _ = decodeRoster(reader{b: b})
 	_, _ = decodeBatch(reader{b: b})
 	_, _ = decodeSteps(reader{b: b})
+	_, _ = decodeNotice(reader{b: b})
+	_, _ = decodeDead(reader{b: b})
+	_, _ = decodeTally(reader{b: b})
+	_, _ = queueOf(b)
+	_, _ = parseQueue(b), parseStand(b)
 	_, _ = open(inDevices, b, b)
 	_, _ = parseTicket(b)
 	_, _, _ = parseChunkKey(b)
 	_, _ = cursor{kind: "devices"}.parse(string(b), 2)
+	_, _ = cursor{kind: "devices"}.parseKey(string(b))
 }
 
 func FuzzDecode(f *testing.F) {
 	d := device{Device: testDevice("d"), since: []uint64{3}}
 	d.Tags = map[string]string{"a": "b"}
 	m, _ := messageRecord(testMessage("d", "e"))
+	n := testNotice("n")
 	r := roster{lanes: []diaphone.Lane{testLane}, entries: []entry{{device: "d", kind: diaphone.TokenFCM}, {device: "e", lane: -1, reason: "no_token"}}}
-	for _, seed := range [][]byte{d.record(), m, (&progress{idem: []byte("x")}).record(), r.record(), batch{{1, 2}, {5, 0}}.record()} {
+	for _, seed := range [][]byte{d.record(), m, (&progress{idem: []byte("x")}).record(), r.record(), batch{{1, 2}, {5, 0}}.record(),
+		noticeRecord(&n), deadRecord(&n, "410", time.Now()), (&tally{7, 2, 1}).record()} {
 		f.Add(seed[1:])
 	}
 	k := ticket{lane: testLane, due: 5}

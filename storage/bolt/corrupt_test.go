@@ -58,6 +58,7 @@ func populate(t *testing.T, path string) sound {
 			mustSettle(t, s)
 		}
 	}
+	populateNotices(t, s)
 	return truth
 }
 
@@ -86,9 +87,9 @@ func TestDamagedRecords(t *testing.T) {
 	dir := t.TempDir()
 	base := filepath.Join(dir, "base.db")
 	truth := populate(t, base)
-	for b := inDevices; b < inQuarantine; b++ {
-		if b == inFinished {
-			continue // its values say nothing; a wrong key is checked against the progress
+	for b := inDevices; b < bucketEnd; b++ {
+		if b == inFinished || b == inQuarantine {
+			continue // their values say nothing; a wrong key is checked against the progress
 		}
 		for round := range 4 {
 			t.Run(fmt.Sprintf("%s/%d", b, round), func(t *testing.T) {
@@ -155,6 +156,7 @@ func readAll(t *testing.T, s *Store, truth sound, b bucket) {
 	if found < population-missing || ofUsers < population-missing {
 		t.Fatalf("found %d devices by id and %d by user", found, ofUsers)
 	}
+	readNotices(t, s, b)
 	for id, want := range truth.messages {
 		r, err := s.Message(ctx, testApp, id)
 		if err == nil && !reflect.DeepEqual(r.Message, want) || err != nil && diaphone.CodeOf(err) != diaphone.NotFound {
@@ -221,6 +223,7 @@ func useAll(t *testing.T, s *Store) {
 			t.Fatalf("delete: %v", err)
 		}
 	}
+	useNotices(t, s)
 	if lanes, err := s.Lanes(ctx); err != nil || len(lanes) > 0 {
 		t.Fatalf("a queue never ends: %v, %v", lanes, err)
 	}

@@ -21,6 +21,17 @@ func (c cursor) text(place ...uint64) string {
 	for _, n := range place {
 		r.uint(n)
 	}
+	return c.seal(r)
+}
+
+// textOf makes a cursor whose place is a key.
+func (c cursor) textOf(place key) string {
+	r := newRecord(len(place))
+	r.raw(place)
+	return c.seal(r)
+}
+
+func (c cursor) seal(r record) string {
 	return base64.RawURLEncoding.EncodeToString(r.seal(cursorBucket, key(c.kind).text(c.of)))
 }
 
@@ -30,22 +41,38 @@ func (c cursor) parse(text string, n int) ([]uint64, error) {
 	if text == "" {
 		return place, nil
 	}
-	invalid := diaphone.InvalidField("/cursor", "malformed", "the cursor is not one that this list gave: begin without one")
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return nil, invalid
-	}
-	r, err := open(cursorBucket, key(c.kind).text(c.of), b)
-	if err != nil {
-		return nil, invalid
-	}
+	r, err := c.open(text)
 	for i := range place {
 		place[i] = r.uint()
 	}
-	if r.end() != nil {
-		return nil, invalid
+	if err != nil || r.end() != nil {
+		return nil, errCursor()
 	}
 	return place, nil
+}
+
+// parseKey is the inverse of textOf; the empty cursor is the empty key.
+func (c cursor) parseKey(text string) (key, error) {
+	if text == "" {
+		return nil, nil
+	}
+	r, err := c.open(text)
+	if err != nil {
+		return nil, errCursor()
+	}
+	return r.b, nil
+}
+
+func (c cursor) open(text string) (reader, error) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return reader{}, err
+	}
+	return open(cursorBucket, key(c.kind).text(c.of), b)
+}
+
+func errCursor() error {
+	return diaphone.InvalidField("/cursor", "malformed", "the cursor is not one that this list gave: begin without one")
 }
 
 func checkLimit(p storage.Page) error {

@@ -121,12 +121,12 @@ func TestNewerSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, path, Options{}, "written by a newer diaphone (schema 7, this one knows 1): upgrade, or restore a backup")
+	refused(t, path, Options{}, "written by a newer diaphone (schema 7, this one knows 2): upgrade, or restore a backup")
 	after, err := os.ReadFile(path)
 	if err != nil || string(after) != string(before) {
 		t.Errorf("the refused file has been changed (%v)", err)
 	}
-	setSchema(t, path, 1)
+	setSchema(t, path, 2)
 	closeStore(t, openStore(t, path, Options{}))
 }
 
@@ -138,7 +138,7 @@ func TestMigrations(t *testing.T) {
 
 	var ran []string
 	broken := true
-	steps := []migration{
+	steps := append(migrations(), []migration{
 		{"first", func(t *txn) error { ran = append(ran, "first"); return putProbe(t, "first") }},
 		{"second", func(t *txn) error {
 			ran = append(ran, "second")
@@ -147,9 +147,9 @@ func TestMigrations(t *testing.T) {
 			}
 			return putProbe(t, "second")
 		}},
-	}
+	}...)
 	o := Options{hooks: hooks{migrations: steps}}
-	refused(t, path, o, "migrate from schema 2 (second)", errTest.Error())
+	refused(t, path, o, "migrate from schema 3 (second)", errTest.Error())
 	s = openStore(t, path, Options{}) // still what it was: the old binary can go on
 	if hasProbe(t, s, "first") {
 		t.Error("half of the migrations have been kept")
@@ -163,7 +163,7 @@ func TestMigrations(t *testing.T) {
 	if got := fmt.Sprint(ran); got != "[first second first second]" {
 		t.Errorf("ran %s", got)
 	}
-	refused(t, path, Options{}, "schema 3, this one knows 1")
+	refused(t, path, Options{}, "schema 4, this one knows 2")
 
 	fresh := filepath.Join(t.TempDir(), "diaphone.db")
 	ran = nil

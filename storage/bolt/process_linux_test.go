@@ -37,6 +37,7 @@ func children(role string) int {
 	run := map[string]func(*Store) error{
 		"accept":       acceptForEver,
 		"accept-early": acceptForEver,
+		"append":       appendForEver,
 		"hold":         hold,
 		"small-files":  smallFiles,
 	}[role]
@@ -95,12 +96,12 @@ func acceptForEver(s *Store) error {
 }
 
 // killed runs a child, kills it after so many acknowledged messages, and gives
-// all that it had printed.
-func killed(t *testing.T, role, path string, after int) (acked []diaphone.MessageID) {
+// all ids that it had printed.
+func killed[ID ~string](t *testing.T, role, path string, after int) (acked []ID) {
 	t.Helper()
 	cmd, lines := child(t, role, path)
 	for lines.Scan() {
-		acked = append(acked, diaphone.MessageID(lines.Text()))
+		acked = append(acked, ID(lines.Text()))
 		if len(acked) == after {
 			if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 				t.Fatal(err)
@@ -140,7 +141,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "diaphone.db")
 	var acked []diaphone.MessageID
 	for i := range 8 {
-		acked = append(acked, killed(t, "accept", path, 37*(i+1))...)
+		acked = append(acked, killed[diaphone.MessageID](t, "accept", path, 37*(i+1))...)
 		if n := lost(t, path, acked); n > 0 {
 			t.Fatalf("kill %d: %d of %d acknowledged messages are lost", i, n, len(acked))
 		}
@@ -169,7 +170,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 func TestKillFindsEarlyAcknowledgement(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "diaphone.db")
 	for i := range 40 {
-		acked := killed(t, "accept-early", path, 40+i)
+		acked := killed[diaphone.MessageID](t, "accept-early", path, 40+i)
 		if n := lost(t, path, acked); n > 0 {
 			t.Logf("kill %d: %d of %d acknowledged messages are lost, as they must be", i, n, len(acked))
 			return

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -52,7 +53,7 @@ func (q *quarantine) report(b bucket, k, value []byte, cause error) {
 }
 
 // move puts the reported records aside, unless they have been replaced by sound
-// ones meanwhile, and builds lost pieces of indexes again. The writer calls it at
+// ones meanwhile, and mends what was derived from them. The writer calls it at
 // the start of a transaction, and moved with the result once that is committed.
 func (q *quarantine) move(t *txn) (moved []string, err error) {
 	var lost []string
@@ -64,21 +65,44 @@ func (q *quarantine) move(t *txn) (moved []string, err error) {
 			if err != nil {
 				return nil, err
 			}
-			if was && isIndex(bucket(id[0])) {
-				lost = append(lost, id)
+			if place := derived(id); was && place != "" && !slices.Contains(lost, place) {
+				lost = append(lost, place)
 			}
 		}
 		err = nil
 		for _, id := range lost {
-			if err = t.rebuild(bucket(id[0]), []byte(id[1:])); err != nil {
+			if err = t.mend(id); err != nil {
 				break
 			}
 		}
-		// Rebuilding may meet more damage: that goes the same way first.
+		// Mending may meet more damage: that goes the same way first.
 		if !isDamage(err) || len(fresh) == 0 {
 			return moved, err
 		}
 	}
+}
+
+// derived gives the place of what must be made again once a record is gone: a
+// piece of an index, or the tally of a queue. Empty: nothing.
+func derived(id string) string {
+	switch b := bucket(id[0]); {
+	case isIndex(b), b == inTallies:
+		return id
+	case b == inNotices, b == inDead:
+		if queue, ok := queueOf([]byte(id[1:])); ok {
+			return string(append([]byte{byte(inNotices)}, queue...)) // one for both
+		}
+	}
+	return ""
+}
+
+// mend makes what derived has named. Doing it twice is fine.
+func (t *txn) mend(place string) error {
+	b, k := bucket(place[0]), key(place[1:])
+	if isIndex(b) {
+		return t.rebuild(b, k)
+	}
+	return t.recount(k, b == inTallies)
 }
 
 // reported gives the bad records that are not among those moved already.

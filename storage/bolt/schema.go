@@ -26,6 +26,10 @@ const (
 	inIdem                         // app|hash of key → body hash, message
 	inFinished                     // accepted at|app|message → nothing; across apps, oldest first, for Sweep
 	inQuarantine                   // bucket|key → a value that could not be read
+	inTallies                      // app|webhook → its last number, how many are pending and dead
+	inNotices                      // app|webhook|number → notice
+	inDead                         // app|webhook|number → notice that was given up, and why
+	inStanding                     // app|channel|user → nothing; what backends have been told
 	bucketEnd
 )
 
@@ -61,6 +65,14 @@ func (b bucket) String() string {
 		return "finished"
 	case inQuarantine:
 		return "quarantine"
+	case inTallies:
+		return "tallies"
+	case inNotices:
+		return "notices"
+	case inDead:
+		return "dead"
+	case inStanding:
+		return "standing"
 	}
 	return fmt.Sprintf("bucket-%d", byte(b))
 }
@@ -69,7 +81,7 @@ func (b bucket) String() string {
 // page behind; the default would leave them half empty for ever.
 func (b bucket) growsAtEnd() bool {
 	switch b {
-	case inDevices, inMessages, inProgress, inPlans, inRosters, inQueue, inHistory, inFinished:
+	case inDevices, inMessages, inProgress, inPlans, inRosters, inQueue, inHistory, inFinished, inNotices, inDead:
 		return true
 	}
 	return false
@@ -89,7 +101,13 @@ type migration struct {
 
 // migrations, oldest first: number i brings version i+1 to i+2. Never reorder,
 // never remove.
-func migrations() []migration { return nil }
+func migrations() []migration {
+	return []migration{
+		// There is nothing to change: new buckets are made at every opening. But a
+		// binary that knows none of them would leave what stands to grow false.
+		{"the logs of webhooks", func(*txn) error { return nil }},
+	}
+}
 
 func schemaKey() key { return key("schema") }
 

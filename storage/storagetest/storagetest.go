@@ -28,6 +28,7 @@ func Run(t *testing.T, open Open) {
 		{"queue", queueTests()},
 		{"settle", settleTests()},
 		{"history", historyTests()},
+		{"notices", noticeTests()},
 		{"store", storeTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -40,6 +41,7 @@ func Run(t *testing.T, open Open) {
 		})
 	}
 	t.Run("model", func(t *testing.T) { Model(t, open) })
+	t.Run("model of notices", func(t *testing.T) { modelOfNotices(t, open) })
 }
 
 type test struct {

@@ -50,6 +50,18 @@ func (e *env) calls(ctx context.Context) map[string]func() error {
 		"Deliveries": func() error { _, _, err := e.s.Deliveries(ctx, app, m.ID, storage.Page{Limit: 1}); return err },
 		"Sweep":      func() error { _, _, err := e.s.Sweep(ctx, at(0), 1); return err },
 		"Check":      func() error { return e.s.Check(ctx) },
+		"Append": func() error {
+			return e.s.Append(ctx, storage.Append{Notices: []storage.AddressedNotice{{Webhooks: []diaphone.WebhookID{hook}}}})
+		},
+		"Front":        func() error { _, err := e.s.Front(ctx, hook, 1); return err },
+		"Done":         func() error { return e.s.Done(ctx, hook, 1) },
+		"Bury":         func() error { return e.s.Bury(ctx, hook, 1, "x", at(1)) },
+		"Queues":       func() error { _, err := e.s.Queues(ctx, app); return err },
+		"DeadLetters":  func() error { _, _, err := e.s.DeadLetters(ctx, hook, storage.Page{Limit: 1}); return err },
+		"Revive":       func() error { _, _, err := e.s.Revive(ctx, hook, nil); return err },
+		"Discard":      func() error { _, _, err := e.s.Discard(ctx, hook, nil); return err },
+		"SweepNotices": func() error { _, _, err := e.s.SweepNotices(ctx, at(0), nil, 1); return err },
+		"Standing":     func() error { _, _, err := e.s.Standing(ctx, app, storage.Page{Limit: 1}); return err },
 	}
 }
 
