@@ -11,6 +11,7 @@ type App struct {
 	Credentials []Credential
 	Limits      Limits
 	Channels    ChannelSettings
+	Webhooks    []Webhook
 }
 
 // Key is one key pair of the Pusher protocol; an app may own several while it

@@ -109,7 +109,7 @@ func (a *App) wire() error {
 		Live: a.hub.Live, Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,
 	})
 	a.gateway = gateway.New(gateway.Config{
-		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Providers: a.tenants.Providers,
+		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Notices: a.store, Providers: a.tenants.Providers,
 		Fanout: a.hub.Publish, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake,
 	})
 	registry.MustRegister(&parts{store: a.store, hub: a.hub})

@@ -46,14 +46,15 @@ type (
 		Apps []appEntry `yaml:"apps"`
 	}
 	appEntry struct {
-		ID       string        `yaml:"id"`
-		Name     string        `yaml:"name"`
-		Keys     []keyEntry    `yaml:"keys"`
-		Tokens   []tokenEntry  `yaml:"tokens"`
-		APNs     []apnsEntry   `yaml:"apns"`
-		FCM      []fcmEntry    `yaml:"fcm"`
-		Channels channelsEntry `yaml:"channels"`
-		Limits   limitsEntry   `yaml:"limits"`
+		ID       string         `yaml:"id"`
+		Name     string         `yaml:"name"`
+		Keys     []keyEntry     `yaml:"keys"`
+		Tokens   []tokenEntry   `yaml:"tokens"`
+		APNs     []apnsEntry    `yaml:"apns"`
+		FCM      []fcmEntry     `yaml:"fcm"`
+		Channels channelsEntry  `yaml:"channels"`
+		Limits   limitsEntry    `yaml:"limits"`
+		Webhooks []webhookEntry `yaml:"webhooks"`
 	}
 	keyEntry struct {
 		Key    string          `yaml:"key"`
@@ -209,6 +210,7 @@ func (r *appsReader) app(at string, e *appEntry) {
 	for i := range e.FCM {
 		r.fcm(fmt.Sprintf("%s.fcm[%d]", at, i), &a, &e.FCM[i])
 	}
+	a.Webhooks = r.webhooks(at+".webhooks", &a, e.Webhooks)
 	r.tenants.Apps = append(r.tenants.Apps, a)
 }
 

@@ -14,12 +14,14 @@ import (
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
-// Config names the parts a Gateway acts through. All fields are required.
+// Config names the parts a Gateway acts through. All fields are required but
+// those that say otherwise.
 type Config struct {
 	Apps      *Apps
 	Devices   storage.Devices
 	Outbox    storage.Outbox
 	History   storage.History
+	Notices   storage.Notices
 	Providers map[diaphone.Lane]providers.Provider
 	// Fanout hands an event to the live side and does not wait for sockets.
 	Fanout func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event)
@@ -29,6 +31,11 @@ type Config struct {
 	Live Live
 	// Wake tells the asleep side of new work. It does not wait either.
 	Wake func(lanes []diaphone.Lane, unplanned bool)
+	// WebhookStates gives what the sender of notices knows of webhooks. nil: nothing
+	// is known.
+	WebhookStates func() map[diaphone.WebhookID]WebhookState
+	// WakeWebhook tells it of new work; it does not wait. nil: nobody sends.
+	WakeWebhook func(diaphone.WebhookID)
 }
 
 // Gateway is safe for concurrent use and starts no goroutine.

@@ -30,7 +30,7 @@ import (
 
 // Bearer tokens of the two apps that a Server has, "1" and "2". Both have an
 // APNs and an FCM credential, and keep the last 5 events of channels whose name
-// begins with news.
+// begins with news. App 1 has a webhook "backend".
 const (
 	Token1 = "dp_canary-of-app-one"
 	Token2 = "dp_canary-of-app-two"
@@ -41,6 +41,7 @@ type Options struct {
 	Providers map[diaphone.ProviderName]providers.Provider // nil: providers with Apple's and Google's sizes
 	Ready     func(context.Context) []api.Reason           // nil: ready
 	Store     bolt.Options
+	Webhooks  func() map[diaphone.WebhookID]gateway.WebhookState // nil: nothing is known of them
 }
 
 // Fanned is an event that reached the live side.
@@ -60,10 +61,11 @@ type Server struct {
 	HTTP  *http.Client // whose exchanges the Judge checks
 	Raw   *http.Client // unchecked
 
-	t    testing.TB
-	log  lockedBuffer
-	mu   sync.Mutex
-	fans []Fanned
+	t     testing.TB
+	log   lockedBuffer
+	mu    sync.Mutex
+	fans  []Fanned
+	woken []diaphone.WebhookID
 }
 
 // Start runs a Server until the test ends.
@@ -122,7 +124,8 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 	}
 	settings := diaphone.ChannelSettings{History: []diaphone.HistoryRule{{Prefix: "news", Events: 5}}}
 	apps, err := gateway.NewApps([]diaphone.App{
-		{ID: "1", Keys: []diaphone.Key{{Key: key1, Secret: secret1}}, Tokens: []diaphone.TokenHash{diaphone.HashToken(Token1)}, Credentials: credentials, Channels: settings},
+		{ID: "1", Keys: []diaphone.Key{{Key: key1, Secret: secret1}}, Tokens: []diaphone.TokenHash{diaphone.HashToken(Token1)}, Credentials: credentials, Channels: settings,
+			Webhooks: []diaphone.Webhook{{Name: "backend", URL: "https://hooks.example.com:8443/in?key=secretive", Prefixes: []string{"presence-"}}}},
 		{ID: "2", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token2)}, Credentials: credentials, Channels: settings},
 	})
 	if err != nil {
@@ -135,8 +138,8 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 		}
 	}
 	return gateway.New(gateway.Config{
-		Apps: apps, Devices: s.Store, Outbox: s.Store, History: s.Store, Providers: lanes,
-		Past: live.Past,
+		Apps: apps, Devices: s.Store, Outbox: s.Store, History: s.Store, Notices: s.Store, Providers: lanes,
+		Past: live.Past, WebhookStates: o.Webhooks,
 		Fanout: func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event) {
 			live.Publish(app, channels, e)
 			s.mu.Lock()
@@ -147,6 +150,11 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 		Live: gateway.Live{
 			Channels: live.Channels, Channel: live.Channel, Members: live.Members, Cached: live.Cached, Position: live.Position,
 			User: live.User, Disconnect: live.Terminate,
+		},
+		WakeWebhook: func(id diaphone.WebhookID) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.woken = append(s.woken, id)
 		},
 	})
 }
@@ -177,6 +185,13 @@ func (s *Server) Fanned() []Fanned {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Fanned(nil), s.fans...)
+}
+
+// Woken gives the webhooks that have been told of new work so far.
+func (s *Server) Woken() []diaphone.WebhookID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]diaphone.WebhookID(nil), s.woken...)
 }
 
 // Log gives what was logged so far.

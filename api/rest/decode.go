@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bufio"
 	"bytes"
 	stdjson "encoding/json"
 	"errors"
@@ -47,6 +48,18 @@ func readBody(c *call, limit int64) ([]byte, error) {
 		return nil, &diaphone.Error{Code: diaphone.Malformed, Detail: "the body broke off", Err: err}
 	}
 	return body, nil
+}
+
+// hasBody tells whether there is one, of operations that need none. Its length may
+// not have been announced.
+func hasBody(r *http.Request) bool {
+	ahead := bufio.NewReader(r.Body)
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{ahead, r.Body}
+	_, err := ahead.Peek(1)
+	return !errors.Is(err, io.EOF)
 }
 
 func orUTF8(charset string) string {

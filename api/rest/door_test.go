@@ -52,6 +52,10 @@ func matrix() map[string]row {
 		"GET /v1/channels/{channel}":                        {"/v1/channels/news", "", 401, 200, 200},
 		"GET /v1/channels/{channel}/members":                {"/v1/channels/presence-a/members", "", 401, 200, 200},
 		"GET /v1/channels/{channel}/events":                 {"/v1/channels/news/events", "", 401, 200, 200},
+		"GET /v1/webhooks":                                  {"/v1/webhooks", "", 401, 200, 200},
+		"GET /v1/webhooks/{webhook}/dead-letters":           {"/v1/webhooks/backend/dead-letters", "", 401, 200, 404},
+		"DELETE /v1/webhooks/{webhook}/dead-letters":        {"/v1/webhooks/backend/dead-letters", "", 401, 200, 404},
+		"POST /v1/webhooks/{webhook}/dead-letters/resend":   {"/v1/webhooks/backend/dead-letters/resend", "", 401, 200, 404},
 		// The Pusher door wants a signature; a bearer token counts for nothing there.
 		"POST /apps/{app}/events":                             {"/apps/1/events", message, 401, 401, 401},
 		"POST /apps/{app}/batch_events":                       {"/apps/1/batch_events", message, 401, 401, 401},

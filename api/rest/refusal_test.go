@@ -206,6 +206,7 @@ func TestPathsAndQueriesRefused(t *testing.T) {
 		{"GET", "/v1/devices?a%2Fb=1", refusal{"parameter with a slash", "", 422, "invalid", "/a~1b", "there is no query parameter", nil}},
 		{"GET", "/v1/devices?x=%zz", refusal{"broken query", "", 400, "malformed", "-", "query", nil}},
 		{"GET", "/v1/devices/d1?verbose=1", refusal{"parameter where there is none", "", 422, "invalid", "/verbose", "there is no query parameter", nil}},
+		{"POST", "/v1/webhooks/backend/dead-letters/resend", refusal{"a large choice", `{"sequences":[1]}` + strings.Repeat(" ", rest.MaxChosenBody), 413, "too_large", "", "32768", nil}},
 		{"GET", message + "/deliveries?limit=1001", refusal{"limit of deliveries", "", 422, "invalid", "/limit", "1 to 1000", nil}},
 		{"GET", message + "/deliveries?cursor=!!", refusal{"cursor of deliveries", "", 422, "invalid", "/cursor", "cursor", nil}},
 		{"GET", message + "/deliveries?user_id=ana", refusal{"filter of another list", "", 422, "invalid", "/user_id", "cursor, limit", nil}},

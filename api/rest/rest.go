@@ -84,6 +84,10 @@ func (d *Door) Mount(e *echo.Echo) {
 	v1(http.MethodGet, "/channels/:channel", d.channel)
 	v1(http.MethodGet, "/channels/:channel/members", d.members, "cursor", "limit")
 	v1(http.MethodGet, "/channels/:channel/events", d.pastEvents, "since", "limit")
+	v1(http.MethodGet, "/webhooks", d.listWebhooks)
+	v1(http.MethodGet, "/webhooks/:webhook/dead-letters", d.deadLetters, "cursor", "limit")
+	v1(http.MethodDelete, "/webhooks/:webhook/dead-letters", d.discardDeadLetters, "sequences")
+	v1(http.MethodPost, "/webhooks/:webhook/dead-letters/resend", d.resendDeadLetters)
 }
 
 // authenticated lets handle see only requests of a known app, with no other

@@ -20,7 +20,8 @@ func TestExamplesAreExecuted(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{})
 	// In this order, every operation finds what its path names.
 	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "unsubscribeDevice", "deleteDevice",
-		"publishBatch", "listChannels", "getChannel", "listMembers", "listPastEvents", "getUser", "disconnectUser"}
+		"publishBatch", "listChannels", "getChannel", "listMembers", "listPastEvents", "getUser", "disconnectUser",
+		"listWebhooks", "listDeadLetters", "resendDeadLetters", "discardDeadLetters"}
 	sent := 0
 	var message string
 	for _, id := range order {
@@ -37,7 +38,8 @@ func TestExamplesAreExecuted(t *testing.T) {
 		for _, p := range params {
 			switch {
 			case p.In == "query" && p.Example != nil:
-				query += fmt.Sprintf("%s=%v&", p.Name, p.Example)
+				list := strings.ReplaceAll(strings.Trim(fmt.Sprint(p.Example), "[]"), " ", ",")
+				query += p.Name + "=" + list + "&"
 			case p.In == "header" && p.Example != nil && p.Name != "Idempotency-Key":
 				headers = append(headers, fmt.Sprintf("%s: %v", p.Name, p.Example))
 			}
@@ -118,6 +120,8 @@ func TestLimitsOfTheContract(t *testing.T) {
 	_, _, batch, _ := operation(t, j, "publishBatch")
 	_, _, publish, parameters := operation(t, j, "publishMessage")
 	_, _, put, _ := operation(t, j, "putDevice")
+	_, _, resend, _ := operation(t, j, "resendDeadLetters")
+	chosen := resend.RequestBody.Value.Content["application/json"].Schema.Value.Properties["sequences"].Value
 	var key *openapi3.Schema
 	for _, p := range parameters {
 		if p.Name == "Idempotency-Key" {
@@ -126,28 +130,31 @@ func TestLimitsOfTheContract(t *testing.T) {
 	}
 	limit := j.Doc.Components.Parameters["Limit"].Value.Schema.Value
 	for name, c := range map[string]struct{ contract, code any }{
-		"device id":           {*schema("DeviceId").MaxLength, diaphone.MaxDeviceID},
-		"user id":             {*schema("UserId").MaxLength, diaphone.MaxUserID},
-		"channel name":        {*schema("ChannelName").MaxLength, diaphone.MaxChannelName},
-		"event name":          {*schema("Event", "name").MaxLength, diaphone.MaxEventName},
-		"channels of device":  {*schema("NewDevice", "channels").MaxItems, diaphone.MaxDeviceChannels},
-		"users of audience":   {*schema("Audience", "users").MaxItems, diaphone.MaxAudienceUsers},
-		"devices of audience": {*schema("Audience", "devices").MaxItems, diaphone.MaxAudienceDevices},
-		"channels":            {*schema("Audience", "channels").MaxItems, diaphone.MaxAudienceChannels},
-		"channels of Pusher":  {*schema("PusherEvent", "channels").MaxItems, diaphone.MaxAudienceChannels},
-		"ttl":                 {*schema("Notification", "ttl").Max, diaphone.MaxTTL},
-		"default ttl":         {schema("Notification", "ttl").Default, diaphone.DefaultTTL},
-		"collapse id":         {*schema("Notification", "collapse_id").MaxLength, diaphone.MaxCollapseBytes},
-		"page":                {*limit.Max, storage.MaxPage},
-		"default page":        {limit.Default, rest.DefaultPage},
-		"items of a page":     {*schema("DevicePage", "data").MaxItems, storage.MaxPage},
-		"key":                 {*key.MaxLength, rest.MaxIdempotencyKey},
-		"body of a message":   {publish.Extensions["x-max-body-bytes"], rest.MaxMessageBody},
-		"body of a batch":     {batch.Extensions["x-max-body-bytes"], rest.MaxBatchBody},
-		"messages of a batch": {*schema("NewBatch", "messages").MaxItems, gateway.MaxBatch},
-		"page of channels":    {*schema("OccupiedChannelPage", "data").MaxItems, storage.MaxPage},
-		"page of members":     {*schema("MemberPage", "data").MaxItems, storage.MaxPage},
-		"body of a device":    {put.Extensions["x-max-body-bytes"], rest.MaxDeviceBody},
+		"device id":            {*schema("DeviceId").MaxLength, diaphone.MaxDeviceID},
+		"user id":              {*schema("UserId").MaxLength, diaphone.MaxUserID},
+		"channel name":         {*schema("ChannelName").MaxLength, diaphone.MaxChannelName},
+		"event name":           {*schema("Event", "name").MaxLength, diaphone.MaxEventName},
+		"channels of device":   {*schema("NewDevice", "channels").MaxItems, diaphone.MaxDeviceChannels},
+		"users of audience":    {*schema("Audience", "users").MaxItems, diaphone.MaxAudienceUsers},
+		"devices of audience":  {*schema("Audience", "devices").MaxItems, diaphone.MaxAudienceDevices},
+		"channels":             {*schema("Audience", "channels").MaxItems, diaphone.MaxAudienceChannels},
+		"channels of Pusher":   {*schema("PusherEvent", "channels").MaxItems, diaphone.MaxAudienceChannels},
+		"ttl":                  {*schema("Notification", "ttl").Max, diaphone.MaxTTL},
+		"default ttl":          {schema("Notification", "ttl").Default, diaphone.DefaultTTL},
+		"collapse id":          {*schema("Notification", "collapse_id").MaxLength, diaphone.MaxCollapseBytes},
+		"page":                 {*limit.Max, storage.MaxPage},
+		"default page":         {limit.Default, rest.DefaultPage},
+		"items of a page":      {*schema("DevicePage", "data").MaxItems, storage.MaxPage},
+		"key":                  {*key.MaxLength, rest.MaxIdempotencyKey},
+		"dead letters chosen":  {*chosen.MaxItems, storage.MaxPage},
+		"dead letters handled": {*schema("Handled", "count").Max, storage.MaxPage},
+		"body that chooses":    {resend.Extensions["x-max-body-bytes"], rest.MaxChosenBody},
+		"body of a message":    {publish.Extensions["x-max-body-bytes"], rest.MaxMessageBody},
+		"body of a device":     {put.Extensions["x-max-body-bytes"], rest.MaxDeviceBody},
+		"body of a batch":      {batch.Extensions["x-max-body-bytes"], rest.MaxBatchBody},
+		"messages of a batch":  {*schema("NewBatch", "messages").MaxItems, gateway.MaxBatch},
+		"page of channels":     {*schema("OccupiedChannelPage", "data").MaxItems, storage.MaxPage},
+		"page of members":      {*schema("MemberPage", "data").MaxItems, storage.MaxPage},
 	} {
 		if fmt.Sprintf("%.0f", toFloat(t, c.contract)) != fmt.Sprint(c.code) {
 			t.Errorf("%s: %v in openapi.yaml, %v in the code", name, c.contract, c.code)

@@ -26,6 +26,7 @@ type cli struct {
 	Batch    batchCmd    `cmd:"" help:"Publish many messages: each line of a file is one, as JSON."`
 	Channels channelsCmd `cmd:"" help:"See who listens to channels."`
 	Users    usersCmd    `cmd:"" help:"See whether users are live, and end their connections."`
+	Webhooks webhooksCmd `cmd:"" help:"See how webhooks fare, and send again what they could not be told."`
 	History  historyCmd  `cmd:"" help:"List what a channel has had."`
 
 	Conf    configCmd  `cmd:"" name:"config" help:"Check the configuration of serve and print it, secrets masked."`

@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +70,7 @@ func describe(t *app.Tenants) []yaml.MapSlice {
 			{Key: "id", Value: string(a.ID)}, {Key: "name", Value: a.Name}, {Key: "keys", Value: keys},
 			{Key: "tokens", Value: len(a.Tokens)}, {Key: "credentials", Value: credentials},
 			{Key: "channels", Value: describeChannels(&a.Channels)}, {Key: "limits", Value: describeLimits(a.Limits)},
+			{Key: "webhooks", Value: describeWebhooks(a.Webhooks)},
 		})
 	}
 	return all
@@ -96,6 +100,23 @@ func describeLimits(l diaphone.Limits) yaml.MapSlice {
 		{Key: "presence_members", Value: l.MaxPresenceMembers()}, {Key: "channels_per_connection", Value: l.MaxChannels()},
 		{Key: "client_events_per_second", Value: l.MaxClientEvents()},
 	}
+}
+
+// describeWebhooks leaves out what may be a secret: headers, and the URL but for
+// its host.
+func describeWebhooks(hooks []diaphone.Webhook) []yaml.MapSlice {
+	all := []yaml.MapSlice{}
+	for _, w := range hooks {
+		host := ""
+		if u, err := url.Parse(w.URL); err == nil {
+			host = u.Host
+		}
+		all = append(all, yaml.MapSlice{
+			{Key: "name", Value: w.Name}, {Key: "host", Value: host}, {Key: "events", Value: w.Notices},
+			{Key: "channel_prefixes", Value: w.Prefixes}, {Key: "headers", Value: slices.Sorted(maps.Keys(w.Headers))},
+		})
+	}
+	return all
 }
 
 // plain turns ordered maps into what encoding/json knows.

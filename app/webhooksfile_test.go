@@ -1,0 +1,87 @@
+package app
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+func TestWebhooksOfAnApp(t *testing.T) {
+	tenants, err := load(t, `
+apps:
+  - id: "1"
+    keys: [{ key: k, secret: s }]
+    channels: { subscription_count: true, client_events: true }
+    webhooks:
+      - name: backend
+        url: https://example.com/hooks?key=value
+        events: [channel_occupied, client_event, subscription_count]
+        channel_prefixes: [presence-, private-chat-]
+        headers: { Authorization: Bearer abc, X-Tenant: "7" }
+      - { name: local, url: "http://127.0.0.1:8080" }
+      - { name: local6, url: "http://[::1]:8080/" }
+      - { name: localname, url: "http://LocalHost/x" }
+      - { name: Other-1, url: "https://10.0.0.1:8443/" }
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []diaphone.Webhook{
+		{Name: "backend", URL: "https://example.com/hooks?key=value",
+			Notices:  []diaphone.NoticeKind{diaphone.ChannelOccupied, diaphone.ClientEvent, diaphone.SubscriptionCount},
+			Prefixes: []string{"presence-", "private-chat-"},
+			Headers:  map[string]diaphone.Secret{"Authorization": "Bearer abc", "X-Tenant": "7"}},
+		{Name: "local", URL: "http://127.0.0.1:8080"},
+		{Name: "local6", URL: "http://[::1]:8080/"},
+		{Name: "localname", URL: "http://LocalHost/x"},
+		{Name: "Other-1", URL: "https://10.0.0.1:8443/"},
+	}
+	if got := tenants.Apps[0].Webhooks; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestWebhooksThatAreRefused(t *testing.T) {
+	const head = "apps:\n  - id: \"1\"\n    keys: [{ key: k, secret: s }]\n    webhooks:\n      - name: backend\n        url: https://example.com\n"
+	for text, part := range map[string]string{
+		"      - name: backend\n        url: https://other.example.com\n": `:7: apps[0].webhooks[1].name: two webhooks are named "backend"`,
+		"      - name: a b\n        url: https://other.example.com\n":     ":7: apps[0].webhooks[1].name: a webhook's name",
+		"      - url: https://other.example.com\n":                        "webhooks[1].name: a webhook's name",
+		"      - name: b\n":                                             "webhooks[1].url: an absolute URL",
+		"      - name: b\n        url: secretive\n":                     ":8: apps[0].webhooks[1].url: an absolute URL",
+		"      - name: b\n        url: \"https://secretive:x\"\n":       "an absolute URL",
+		"      - name: b\n        url: \"https:secretive\"\n":           "an absolute URL",
+		"      - name: b\n        url: http://secretive.example.com\n":  "use https; http is for this machine",
+		"      - name: b\n        url: http://127.0.0.1.example.com\n":  "use https",
+		"      - name: b\n        url: ftp://localhost\n":               "use https",
+		"      - name: b\n        url: https://user:secretive@a.test\n": "under headers, as Authorization",
+		"      - name: b\n        url: https://a.test/#secretive\n":     "never sent whole",
+		"        events: [channel_ocupied]\n":                           ":7: apps[0].webhooks[0].events[0]: there is no such event; there are channel_occupied, ",
+		"        events: [member_added, member_added]\n":                "events[1]: member_added stands twice",
+		"        events: [subscription_count]\n":                        "subscription_count never happens in this app: set channels.subscription_count to true",
+		"        events: [member_added, client_event]\n":                "events[1]: client_event never happens in this app: set channels.client_events to true",
+		"        channel_prefixes: [a-, \"\"]\n":                        "channel_prefixes[1]: a prefix is not empty",
+		"        headers:\n          \"sec ret\": secretive\n":          ":8: apps[0].webhooks[0].headers: one of the names",
+		"        headers:\n          content-type: secretive\n":         "headers.content-type: this header is set by the gateway",
+		"        headers:\n          A: b\n          X-Pusher-Key: x\n": ":9: apps[0].webhooks[0].headers.X-Pusher-Key: this header",
+		"        headers: { Webhook-Id: x }\n":                          "set by the gateway",
+		"        headers: { A: b, a: c }\n":                             "headers.a: the header stands twice",
+		"        headers: { A: \"secretive\\r\\nB: c\" }\n":             "headers.A: a header's value",
+		"        headers: { A: \"\" }\n":                                "headers.A: a header's value",
+		"        header: { A: b }\n":                                    "unknown field",
+	} {
+		_, err := load(t, head+text)
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: %v, want %q", text, err, part)
+		}
+		if err != nil && strings.Contains(err.Error(), "secretive") {
+			t.Errorf("%s: the error repeats what may be a secret: %v", text, err)
+		}
+	}
+	_, err := load(t, "apps:\n  - id: \"1\"\n    webhooks: [{ name: a, url: \"https://a.test\" }]\n")
+	if err == nil || !strings.Contains(err.Error(), ":3: apps[0].webhooks: what webhooks are told is signed with a key of the app") {
+		t.Errorf("an app without a key: %v", err)
+	}
+}
