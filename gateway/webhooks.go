@@ -111,7 +111,7 @@ func (g *Gateway) Resend(ctx context.Context, app *diaphone.App, name string, se
 		return 0, false, err
 	}
 	id := diaphone.WebhookID{App: app.ID, Name: name}
-	resent, more, err = g.parts.Notices.Revive(ctx, id, seqs)
+	resent, more, err = g.parts.Notices.Revive(ctx, id, seqs, time.Now())
 	if resent > 0 && g.parts.WakeWebhook != nil {
 		g.parts.WakeWebhook(id)
 	}

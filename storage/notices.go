@@ -34,15 +34,15 @@ type Notices interface {
 	// DeadLetters gives a page of what was buried, the oldest first.
 	DeadLetters(ctx context.Context, id diaphone.WebhookID, page Page) (letters []DeadLetter, next string, err error)
 	// Revive appends dead letters, the oldest first and at most MaxPage of them, to
-	// the end of their queue again, where they get new sequence numbers: those with
-	// the numbers given, or (nil) all. more: call again.
-	Revive(ctx context.Context, id diaphone.WebhookID, seqs []uint64) (revived int, more bool, err error)
+	// the end of their queue again, where they get new sequence numbers and wait
+	// since now: those with the numbers given, or (nil) all. more: call again.
+	Revive(ctx context.Context, id diaphone.WebhookID, seqs []uint64, now time.Time) (revived int, more bool, err error)
 	// Discard forgets dead letters, those with the numbers given or (nil) all, at
 	// most MaxPage of them. more: call again.
 	Discard(ctx context.Context, id diaphone.WebhookID, seqs []uint64) (discarded int, more bool, err error)
-	// SweepNotices forgets dead letters buried before the given time, and notices
-	// older than that of queues that are not in keep (their webhooks are not declared
-	// any more), at most limit of them. It goes through a queue from its front and
+	// SweepNotices forgets dead letters buried before the given time, and notices that
+	// wait since before it in queues that are not in keep (their webhooks are not
+	// declared any more), at most limit of them. It goes through a queue from its front and
 	// stops at the first that stays. more: call again.
 	SweepNotices(ctx context.Context, before time.Time, keep []diaphone.WebhookID, limit int) (removed int, more bool, err error)
 	// Standing gives a page of what an app's backends have been told that still stands.
@@ -65,6 +65,7 @@ type AddressedNotice struct {
 // QueuedNotice is a notice in its place in a queue.
 type QueuedNotice struct {
 	Seq    uint64
+	Since  time.Time // it waits: since it happened, or since it was revived
 	Notice diaphone.Notice
 }
 
@@ -74,7 +75,7 @@ type NoticeQueue struct {
 	Pending int64
 	Dead    int64
 	Last    uint64    // the sequence number given last
-	Oldest  time.Time // when the first that is pending happened; zero: none is
+	Oldest  time.Time // since when the first that is pending waits; zero: none is
 }
 
 // DeadLetter is a notice that was given up.

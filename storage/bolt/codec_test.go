@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
 	"go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 )
@@ -43,7 +44,7 @@ func FuzzDecode(f *testing.F) {
 	n := testNotice("n")
 	r := roster{lanes: []diaphone.Lane{testLane}, entries: []entry{{device: "d", kind: diaphone.TokenFCM}, {device: "e", lane: -1, reason: "no_token"}}}
 	for _, seed := range [][]byte{d.record(), m, (&progress{idem: []byte("x")}).record(), r.record(), batch{{1, 2}, {5, 0}}.record(),
-		noticeRecord(&n), deadRecord(&n, "410", time.Now()), (&tally{7, 2, 1}).record()} {
+		noticeRecord(&n, n.At), deadRecord(&storage.QueuedNotice{Notice: n}, "410", time.Now()), (&tally{7, 2, 1}).record()} {
 		f.Add(seed[1:])
 	}
 	k := ticket{lane: testLane, due: 5}

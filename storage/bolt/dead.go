@@ -24,13 +24,8 @@ func (s *Store) DeadLetters(ctx context.Context, id diaphone.WebhookID, page sto
 	err = s.view(ctx, func(t *txn) error {
 		letters, next = nil, ""
 		t.scan(inDead, queue, placeKey(queue, after[0]+1), func(k, v []byte) bool {
-			r, err := open(inDead, k, v)
-			var l storage.DeadLetter
-			if err == nil {
-				l, err = decodeDead(r)
-			}
-			if err != nil {
-				_ = t.bad(inDead, k, v, err)
+			l, ok := readAs(t, inDead, k, v, decodeDead)
+			if !ok {
 				return true
 			}
 			if len(letters) == page.Limit {
@@ -47,25 +42,19 @@ func (s *Store) DeadLetters(ctx context.Context, id diaphone.WebhookID, page sto
 }
 
 // Revive implements storage.Notices. It adds nothing: a full disk does not stop it.
-func (s *Store) Revive(ctx context.Context, id diaphone.WebhookID, seqs []uint64) (revived int, more bool, err error) {
+func (s *Store) Revive(ctx context.Context, id diaphone.WebhookID, seqs []uint64, now time.Time) (revived int, more bool, err error) {
 	queue := queueKey(id)
 	more, err = s.exhume(ctx, queue, seqs, func(t *txn, keys []key, q *tally) error {
 		revived = 0
 		for _, k := range keys {
-			r, _, err := t.get(inDead, k)
-			var l storage.DeadLetter
-			if err == nil {
-				if l, err = decodeDead(r); err != nil {
-					err = t.bad(inDead, k, t.bucket(inDead).Get(k), err)
-				}
-			}
+			l, _, err := read(t, inDead, k, decodeDead)
 			if isDamage(err) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			if err := t.enqueue(queue, q, noticeRecord(&l.Notice)); err != nil {
+			if err := t.enqueue(queue, q, noticeRecord(&l.Notice, now)); err != nil {
 				return err
 			}
 			if err := t.delete(inDead, k); err != nil {
@@ -203,12 +192,11 @@ func (t *txn) sweepNotices(before int64, kept map[string]bool, limit int) (remov
 // the given, at most limit. more: there are others.
 func (t *txn) older(b bucket, queue key, before int64, limit int) (keys []key, more bool) {
 	t.scan(b, queue, nil, func(k, v []byte) bool {
-		r, err := open(b, k, v)
-		if err != nil {
-			_ = t.bad(b, k, v, err)
+		since, ok := readAs(t, b, k, v, func(r reader) (int64, error) { ms := r.int(); return ms, r.err })
+		if !ok {
 			return true
 		}
-		if r.int() >= before {
+		if since >= before {
 			return false
 		}
 		if more = len(keys) >= limit; !more {

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -17,44 +18,41 @@ func noticeKinds() []string {
 	}
 }
 
-// noticeRecord encodes a notice. Like a dead letter it begins with the time that a
-// sweep asks for.
-func noticeRecord(n *diaphone.Notice) record {
+// noticeRecord encodes a notice and since when it waits. Like that of a dead letter
+// it begins with the time that a sweep asks for.
+func noticeRecord(n *diaphone.Notice, since time.Time) record {
 	r := newRecord(64 + len(n.ID) + len(n.Data))
-	r.time(n.At)
-	writeNotice(&r, n)
+	writeNotice(&r, n, since)
 	return r
 }
 
-func decodeNotice(r reader) (diaphone.Notice, error) {
-	at := r.time()
-	n := readNotice(&r)
-	n.At = at
-	return n, r.end()
+// decodeNotice is the inverse of noticeRecord; the number is in the key.
+func decodeNotice(r reader) (storage.QueuedNotice, error) {
+	q := readNotice(&r)
+	return q, r.end()
 }
 
 // deadRecord encodes a dead letter.
-func deadRecord(n *diaphone.Notice, reason string, buried time.Time) record {
-	r := newRecord(80 + len(n.ID) + len(n.Data) + len(reason))
+func deadRecord(q *storage.QueuedNotice, reason string, buried time.Time) record {
+	r := newRecord(80 + len(q.Notice.ID) + len(q.Notice.Data) + len(reason))
 	r.time(buried)
 	r.text(reason)
-	r.time(n.At)
-	writeNotice(&r, n)
+	writeNotice(&r, &q.Notice, q.Since)
 	return r
 }
 
-func decodeDead(r reader) (l storage.DeadLetter, err error) {
-	l.Buried, l.Reason = r.time(), r.text()
-	at := r.time()
-	l.Notice = readNotice(&r)
-	l.Notice.At = at
+// decodeDead is the inverse of deadRecord; the number is in the key.
+func decodeDead(r reader) (storage.DeadLetter, error) {
+	l := storage.DeadLetter{Buried: r.time(), Reason: r.text()}
+	l.QueuedNotice = readNotice(&r)
 	return l, r.end()
 }
 
-// writeNotice writes everything but the time.
-func writeNotice(r *record, n *diaphone.Notice) {
+func writeNotice(r *record, n *diaphone.Notice, since time.Time) {
+	r.time(since)
+	r.int(millis(n.At) - millis(since))
 	r.symbol(noticeKinds(), string(n.Kind))
-	r.packed(n.ID)
+	writeNoticeID(r, n.ID)
 	r.text(string(n.Channel))
 	r.text(string(n.User))
 	r.text(string(n.Socket))
@@ -63,10 +61,13 @@ func writeNotice(r *record, n *diaphone.Notice) {
 	r.number(n.Count)
 }
 
-func readNotice(r *reader) diaphone.Notice {
-	return diaphone.Notice{
+func readNotice(r *reader) (q storage.QueuedNotice) {
+	since := r.int()
+	q.Since = fromMillis(since)
+	q.Notice = diaphone.Notice{
+		At:      fromMillis(since + r.int()),
 		Kind:    diaphone.NoticeKind(r.symbol(noticeKinds())),
-		ID:      r.packed(),
+		ID:      readNoticeID(r),
 		Channel: diaphone.ChannelName(r.text()),
 		User:    diaphone.UserID(r.text()),
 		Socket:  diaphone.SocketID(r.text()),
@@ -74,6 +75,39 @@ func readNotice(r *reader) diaphone.Notice {
 		Data:    r.text(),
 		Count:   r.number(),
 	}
+	return q
+}
+
+// Ids of notices are made as those of messages are, behind a prefix of their own.
+const (
+	noticePrefix  = "ntc_"
+	messagePrefix = "msg_"
+)
+
+// writeNoticeID writes such an id in 16 bytes, half of its text.
+func writeNoticeID(r *record, id string) {
+	rest, ok := strings.CutPrefix(id, noticePrefix)
+	b, made := diaphone.MessageID(messagePrefix + rest).Bytes()
+	if !ok || !made {
+		r.byte(0)
+		r.text(id)
+		return
+	}
+	r.byte(1)
+	r.raw(b[:])
+}
+
+func readNoticeID(r *reader) string {
+	switch r.byte() {
+	case 0:
+		return r.text()
+	case 1:
+		b := [16]byte{}
+		copy(b[:], r.raw(len(b)))
+		return noticePrefix + strings.TrimPrefix(string(diaphone.MessageIDFromBytes(b)), messagePrefix)
+	}
+	r.fail("unknown form of an id")
+	return ""
 }
 
 // queueKey is what every key of a webhook's queue begins with.

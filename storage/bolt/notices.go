@@ -30,7 +30,8 @@ func (s *Store) Append(ctx context.Context, a storage.Append) error {
 			}
 		}
 		for i := range a.Notices {
-			body := noticeRecord(&a.Notices[i].Notice)
+			n := &a.Notices[i].Notice
+			body := noticeRecord(n, n.At)
 			for _, id := range a.Notices[i].Webhooks {
 				if err := t.enqueue(queueKey(id), tallies[id], bytes.Clone(body)); err != nil {
 					return err
@@ -68,17 +69,10 @@ func (t *txn) front(queue key, n int) (front []storage.QueuedNotice) {
 		if len(front) >= n {
 			return false
 		}
-		r, err := open(inNotices, k, v)
-		var notice diaphone.Notice
-		if err == nil {
-			notice, err = decodeNotice(r)
+		if q, ok := readAs(t, inNotices, k, v, decodeNotice); ok {
+			q.Seq, _, _ = cutOrder(k[len(queue):]) // the checksum has covered the key
+			front = append(front, q)
 		}
-		if err != nil {
-			_ = t.bad(inNotices, k, v, err)
-			return true
-		}
-		seq, _, _ := cutOrder(k[len(queue):]) // the checksum has covered the key
-		front = append(front, storage.QueuedNotice{Seq: seq, Notice: notice})
 		return true
 	})
 	return front
@@ -112,17 +106,11 @@ func (s *Store) Bury(ctx context.Context, id diaphone.WebhookID, upTo uint64, re
 // bury moves one notice. One that cannot be read stays for the next transaction to
 // put aside.
 func (t *txn) bury(k key, q *tally, reason string, now time.Time) error {
-	r, ok, err := t.get(inNotices, k)
-	var n diaphone.Notice
-	if err == nil && ok {
-		if n, err = decodeNotice(r); err != nil {
-			err = t.bad(inNotices, k, t.bucket(inNotices).Get(k), err)
-		}
-	}
+	n, ok, err := read(t, inNotices, k, decodeNotice)
 	if isDamage(err) {
 		return nil
 	}
-	if err != nil {
+	if err != nil || !ok {
 		return err
 	}
 	if err := t.put(inDead, k, deadRecord(&n, reason, now)); err != nil {
@@ -187,7 +175,7 @@ func (s *Store) Queues(ctx context.Context, app diaphone.AppID) (queues []storag
 			}
 			state := storage.NoticeQueue{Webhook: parseQueue(k), Pending: q.pending, Dead: q.dead, Last: q.last}
 			if front := t.front(k, 1); len(front) > 0 {
-				state.Oldest = front[0].Notice.At
+				state.Oldest = front[0].Since
 			}
 			queues = append(queues, state)
 			return true

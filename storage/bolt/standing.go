@@ -48,12 +48,7 @@ func (s *Store) Standing(ctx context.Context, app diaphone.AppID, page storage.P
 			from = append(after[:len(after):len(after)], 0) // the least key above
 		}
 		t.scan(inStanding, of, from, func(k, v []byte) bool {
-			r, err := open(inStanding, k, v)
-			if err == nil {
-				err = r.end()
-			}
-			if err != nil {
-				_ = t.bad(inStanding, k, v, err)
+			if _, ok := readAs(t, inStanding, k, v, func(r reader) (struct{}, error) { return struct{}{}, r.end() }); !ok {
 				return true
 			}
 			if len(standing) == page.Limit {

@@ -1,8 +1,6 @@
 package bolt
 
-import (
-	"time"
-)
+import "time"
 
 // tally is what is known of a queue without walking it.
 type tally struct {
@@ -26,14 +24,7 @@ func decodeTally(r reader) (tally, error) {
 
 // readTally reads the record; ok is false when there is none.
 func (t *txn) readTally(queue key) (q tally, ok bool, err error) {
-	r, ok, err := t.get(inTallies, queue)
-	if err != nil || !ok {
-		return tally{}, false, err
-	}
-	if q, err = decodeTally(r); err != nil {
-		return tally{}, false, t.bad(inTallies, queue, t.bucket(inTallies).Get(queue), err)
-	}
-	return q, true, nil
+	return read(t, inTallies, queue, decodeTally)
 }
 
 // tally gives the tally of a queue, which may be a new one.

@@ -43,6 +43,32 @@ func (t *txn) get(b bucket, k key) (r reader, ok bool, err error) {
 	return r, true, nil
 }
 
+// read gives a record decoded. ok is false when there is none.
+func read[T any](t *txn, b bucket, k key, decode func(reader) (T, error)) (v T, ok bool, err error) {
+	r, ok, err := t.get(b, k)
+	if err != nil || !ok {
+		return v, false, err
+	}
+	if v, err = decode(r); err != nil {
+		return v, false, t.bad(b, k, t.bucket(b).Get(k), err)
+	}
+	return v, true, nil
+}
+
+// readAs decodes a value that a scan came upon. ok is false when it cannot be
+// trusted; then it has been reported, and is to be passed over.
+func readAs[T any](t *txn, b bucket, k, value []byte, decode func(reader) (T, error)) (v T, ok bool) {
+	r, err := open(b, k, value)
+	if err == nil {
+		v, err = decode(r)
+	}
+	if err != nil {
+		_ = t.bad(b, k, value, err)
+		return v, false
+	}
+	return v, true
+}
+
 // bad reports a record that could not be decoded and gives the error on.
 func (t *txn) bad(b bucket, k, value []byte, err error) error {
 	if t.damage != nil && isDamage(err) {

@@ -57,9 +57,9 @@ type modelNotices struct {
 	dead    []storage.DeadLetter
 }
 
-func (q *modelNotices) add(n diaphone.Notice) {
+func (q *modelNotices) add(n diaphone.Notice, since time.Time) {
 	q.last++
-	q.pending = append(q.pending, storage.QueuedNotice{Seq: q.last, Notice: n})
+	q.pending = append(q.pending, storage.QueuedNotice{Seq: q.last, Since: since, Notice: n})
 }
 
 // cut takes what has numbers up to the given off the front.
@@ -87,7 +87,7 @@ func (m *noticeModel) append(rt *rapid.T) {
 		to := storage.AddressedNotice{Notice: n}
 		for _, q := range rapid.SliceOfNDistinct(rapid.SampledFrom(m.queues), 0, 3, rapid.ID).Draw(rt, "to") {
 			to.Webhooks = append(to.Webhooks, q.id)
-			q.add(n)
+			q.add(n, n.At)
 		}
 		a.Notices = append(a.Notices, to)
 	}
@@ -157,12 +157,12 @@ func (q *modelNotices) pick(seqs []uint64) (picked []storage.DeadLetter) {
 func (m *noticeModel) revive(rt *rapid.T) {
 	q := m.queue(rt)
 	seqs := m.some(rt, q)
-	n, more, err := m.e.s.Revive(m.e.ctx, q.id, seqs)
+	n, more, err := m.e.s.Revive(m.e.ctx, q.id, seqs, at(m.now))
 	m.e.no(err, "revive")
 	picked := q.pick(seqs)
 	equal(m.e, fmt.Sprint(n, more), fmt.Sprint(len(picked), false), "revived")
 	for _, l := range picked {
-		q.add(l.Notice)
+		q.add(l.Notice, at(m.now))
 	}
 }
 
@@ -194,7 +194,7 @@ func (m *noticeModel) sweep(rt *rapid.T) {
 		for len(q.dead) > 0 && q.dead[0].Buried.Before(before) {
 			q.dead = q.dead[1:]
 		}
-		for q != kept && len(q.pending) > 0 && q.pending[0].Notice.At.Before(before) {
+		for q != kept && len(q.pending) > 0 && q.pending[0].Since.Before(before) {
 			q.pending = q.pending[1:]
 		}
 	}
@@ -230,5 +230,5 @@ func oldest(pending []storage.QueuedNotice) time.Time {
 	if len(pending) == 0 {
 		return time.Time{}
 	}
-	return pending[0].Notice.At
+	return pending[0].Since
 }

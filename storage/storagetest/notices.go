@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
@@ -115,7 +116,7 @@ func noticesWhole(e *env) {
 		e.no(err, "front")
 		equal(e, len(front), len(want), "notices")
 		for i, q := range front {
-			if q.Seq != uint64(i+1) || !reflect.DeepEqual(q.Notice, want[i]) {
+			if q.Seq != uint64(i+1) || !q.Since.Equal(want[i].At) || !reflect.DeepEqual(q.Notice, want[i]) {
 				e.Fatalf("%s: got %+v, want %+v", when, q, want[i])
 			}
 		}
@@ -126,7 +127,7 @@ func noticesWhole(e *env) {
 	e.no(err, "dead letters")
 	equal(e, next, "", "next")
 	for i, l := range letters {
-		whole := storage.DeadLetter{QueuedNotice: storage.QueuedNotice{Seq: uint64(i + 1), Notice: want[i]}, Reason: "500 Internal Server Error", Buried: at(90000.25)}
+		whole := storage.DeadLetter{QueuedNotice: storage.QueuedNotice{Seq: uint64(i + 1), Since: want[i].At, Notice: want[i]}, Reason: "500 Internal Server Error", Buried: at(90000.25)}
 		if !reflect.DeepEqual(l, whole) {
 			e.Fatalf("got %+v, want %+v", l, whole)
 		}
@@ -233,20 +234,31 @@ func deadPages(e *env) {
 func revive(e *env) {
 	e.tell(hook, 1, "a", "b", "c", "d")
 	e.no(e.s.Bury(e.ctx, hook, 3, "x", at(2)), "bury")
-	n, more, err := e.s.Revive(e.ctx, hook, []uint64{3, 77, 1, 3, 4})
+	n, more, err := e.s.Revive(e.ctx, hook, []uint64{3, 77, 1, 3, 4}, at(50))
 	e.no(err, "revive")
 	equal(e, fmt.Sprint(n, more), "2 false", "revived")
 	list(e, e.front(hook, 10), "queue", "4:d", "5:a", "6:c")
 	list(e, e.dead(hook, 10), "dead", "2:b")
 	equal(e, e.queue(hook), storage.NoticeQueue{Webhook: hook, Pending: 3, Dead: 1, Last: 6, Oldest: at(1)}, "state")
-	n, more, err = e.s.Revive(e.ctx, hook, []uint64{})
+	n, more, err = e.s.Revive(e.ctx, hook, []uint64{}, at(51))
 	e.no(err, "revive none")
 	equal(e, fmt.Sprint(n, more), "0 false", "revived")
-	n, more, err = e.s.Revive(e.ctx, hook, nil)
+	n, more, err = e.s.Revive(e.ctx, hook, nil, at(52))
 	e.no(err, "revive all")
 	equal(e, fmt.Sprint(n, more), "1 false", "revived")
 	list(e, e.front(hook, 10), "queue", "4:d", "5:a", "6:c", "7:b")
-	n, more, err = e.s.Revive(e.ctx, diaphone.WebhookID{App: app, Name: "none"}, nil)
+	front, err := e.s.Front(e.ctx, hook, 10)
+	e.no(err, "front")
+	for i, since := range []time.Time{at(1), at(50), at(50), at(52)} {
+		equal(e, front[i].Since, since, "since when number %d waits", front[i].Seq)
+		equal(e, front[i].Notice.At, at(1), "when number %d happened", front[i].Seq)
+	}
+	e.no(e.s.Done(e.ctx, hook, 4), "done")
+	equal(e, e.queue(hook).Oldest, at(50), "since when the first waits")
+	removed, more, err := e.s.SweepNotices(e.ctx, at(51), nil, 10)
+	e.no(err, "sweep")
+	equal(e, fmt.Sprint(removed, more), "2 false", "swept")
+	n, more, err = e.s.Revive(e.ctx, diaphone.WebhookID{App: app, Name: "none"}, nil, at(52))
 	e.no(err, "revive nothing")
 	equal(e, fmt.Sprint(n, more), "0 false", "revived")
 }
@@ -260,10 +272,10 @@ func manyDead(e *env) {
 	e.tell(hook, 1, ids...)
 	e.no(e.s.Bury(e.ctx, hook, uint64(len(ids)), "x", at(2)), "bury")
 	for i, seqs := range [][]uint64{numbers, nil} {
-		n, more, err := e.s.Revive(e.ctx, hook, seqs)
+		n, more, err := e.s.Revive(e.ctx, hook, seqs, at(3))
 		e.no(err, "revive")
 		equal(e, fmt.Sprint(n, more), fmt.Sprint(storage.MaxPage, true), "revived at first")
-		n, more, err = e.s.Revive(e.ctx, hook, seqs)
+		n, more, err = e.s.Revive(e.ctx, hook, seqs, at(3))
 		e.no(err, "revive")
 		equal(e, fmt.Sprint(n, more), "3 false", "revived at second")
 		first := uint64(len(ids)*(i+1) + 1)

@@ -58,7 +58,7 @@ func (e *env) calls(ctx context.Context) map[string]func() error {
 		"Bury":         func() error { return e.s.Bury(ctx, hook, 1, "x", at(1)) },
 		"Queues":       func() error { _, err := e.s.Queues(ctx, app); return err },
 		"DeadLetters":  func() error { _, _, err := e.s.DeadLetters(ctx, hook, storage.Page{Limit: 1}); return err },
-		"Revive":       func() error { _, _, err := e.s.Revive(ctx, hook, nil); return err },
+		"Revive":       func() error { _, _, err := e.s.Revive(ctx, hook, nil, at(1)); return err },
 		"Discard":      func() error { _, _, err := e.s.Discard(ctx, hook, nil); return err },
 		"SweepNotices": func() error { _, _, err := e.s.SweepNotices(ctx, at(0), nil, 1); return err },
 		"Standing":     func() error { _, _, err := e.s.Standing(ctx, app, storage.Page{Limit: 1}); return err },
