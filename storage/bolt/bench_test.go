@@ -283,3 +283,49 @@ func BenchmarkRegisterAtMillion(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNotices: 64 callers tell one webhook, each with a transaction's worth of
+// one, while its queue is long; then it is read and ended, 20 at a time.
+func BenchmarkNotices(b *testing.B) {
+	s := benchStore(b)
+	ctx := context.Background()
+	tell := func(n int) storage.Append {
+		a := storage.Append{}
+		for range n {
+			notice := diaphone.Notice{ID: "ntc_06f3k9q2v8c7h0a1b2c3d4e5f4", At: time.Now(), Kind: diaphone.MemberAdded, Channel: "presence-room-7341", User: "user-1234567"}
+			a.Notices = append(a.Notices, storage.AddressedNotice{Notice: notice, Webhooks: []diaphone.WebhookID{testHook}})
+		}
+		return a
+	}
+	const long = 100_000
+	file, free := s.sizes()
+	before := file - free
+	for range long / 1000 {
+		mustAppend(b, s, tell(1000))
+	}
+	file, free = s.sizes()
+	b.Run("append", func(b *testing.B) {
+		writers(b, 64, func(int) error { return s.Append(ctx, tell(1)) })
+		b.ReportMetric(float64(file-free-before)/long, "B/notice")
+	})
+	b.Run("take", func(b *testing.B) {
+		for b.Loop() {
+			front, err := s.Front(ctx, testHook, 20)
+			if err != nil || len(front) < 20 {
+				mustAppend(b, s, tell(1000))
+				continue
+			}
+			if err := s.Done(ctx, testHook, front[19].Seq); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(20*float64(b.N)/b.Elapsed().Seconds(), "notices/s")
+	})
+	b.Run("front", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Front(ctx, testHook, 20); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -65,5 +65,8 @@ func TestWebhooksAreShownAndDeadLettersHandled(t *testing.T) {
 	if out := run("webhooks", "list", "--json"); !strings.Contains(out, `"last_sequence": 4007`) {
 		t.Errorf("webhooks list:\n%s", out)
 	}
-	run("config", "--apps", filepath.Join(filepath.Dir(w.DataDir()), "sim", "apps.yaml"))
+	apps := filepath.Join(filepath.Dir(w.DataDir()), "sim", "apps.yaml")
+	if out := run("config", "--apps", apps); !strings.Contains(out, "name: backend") || !strings.Contains(out, "- Authorization") {
+		t.Errorf("config:\n%s", out)
+	}
 }
