@@ -22,12 +22,17 @@ dev: build ## build and run the gateway with simulated phones on 127.0.0.1:6001-
 test: deps lint ## run all tests, installing what they need first
 	$(GO) test -race -timeout 10m ./...
 
-.PHONY: deps
-deps: test/sdk/node_modules/.package-lock.json ## install what the tests need: a C compiler for the race detector, npm packages
-	@command -v cc >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
+.PHONY: conformance
+conformance: deps ## run the acceptance list of Pusher Channels and write docs/conformance.md
+	$(GO) test -race -count 1 -timeout 5m ./test/conformance -rewrite
 
-test/sdk/node_modules/.package-lock.json: test/sdk/package-lock.json
-	npm ci --prefix test/sdk --no-audit --no-fund --ignore-scripts
+.PHONY: deps
+deps: test/node_modules/.package-lock.json ## install what the tests need: a C compiler for the race detector, Chromium, npm packages
+	@command -v cc >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium; }
+
+test/node_modules/.package-lock.json: test/package-lock.json
+	npm ci --prefix test --no-audit --no-fund --ignore-scripts
 
 .PHONY: lint
 lint: bin/golangci-lint ## gofmt, go vet and golangci-lint
@@ -49,4 +54,4 @@ bench-sockets: ## print the speed table of the live side (gateway on core 0, loa
 
 .PHONY: clean
 clean: ## remove what was built and installed here
-	rm -rf bin test/sdk/node_modules
+	rm -rf bin test/node_modules
