@@ -58,7 +58,7 @@ func addPhone(t *testing.T, s *sim.Sim, spec phone.Spec, state phone.State) stri
 // runScript runs a script of this folder with node and decodes what it prints.
 func runScript(t *testing.T, script string, devices map[string]string, out any, env ...string) {
 	t.Helper()
-	if _, err := os.Stat("node_modules"); err != nil {
+	if _, err := os.Stat("../node_modules"); err != nil {
 		t.Fatal("the npm packages are not installed: run `make deps`")
 	}
 	text, err := json.Marshal(devices)
