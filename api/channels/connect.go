@@ -77,6 +77,14 @@ func (d *Door) connectNowhere(c echo.Context) error {
 	})
 }
 
+// notFound has clients with a mistyped path (pusher-js's wsPath) told, too.
+func (d *Door) notFound(c echo.Context) error {
+	if !c.IsWebSocket() {
+		return echo.ErrNotFound
+	}
+	return d.connectNowhere(c)
+}
+
 func (d *Door) upgrade(c echo.Context, accept func(*sockets.Conn) sockets.Handler) error {
 	if err := d.hub.Engine().Upgrade(c.Response(), c.Request(), subprotocol, accept); err != nil {
 		d.log.DebugContext(c.Request().Context(), "pusher websocket", "error", err)

@@ -3,6 +3,7 @@ package channels
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -30,10 +31,22 @@ func TestRefusedConnections(t *testing.T) {
 		"/app/app-key/x?protocol=7": codeNoPath,
 		"/app/":                     codeNoPath,
 		"/app":                      codeNoPath,
+		"/ws/app/app-key":           codeNoPath,
+		"/":                         codeNoPath,
 	} {
 		v := h.dial(path)
 		v.expectError(code, "")
 		v.expectClose(code)
+	}
+}
+
+// A request that is no WebSocket hears of a mistyped path over HTTP.
+func TestPathsOfNobody(t *testing.T) {
+	h := open(t)
+	for _, path := range []string{"/", "/ws/app/app-key"} {
+		if status, text := h.raw(http.MethodGet, path, ""); status != http.StatusNotFound {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
 	}
 }
 

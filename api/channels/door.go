@@ -54,7 +54,8 @@ func New(c Config) *Door {
 	}
 }
 
-// Mount adds the door's routes. Everything below /apps/ and /app is its own.
+// Mount adds the door's routes. Everything below /apps/ and /app is its own, and so
+// are WebSockets to paths that are nobody's.
 func (d *Door) Mount(e *echo.Echo) {
 	g := e.Group(d.prefix)
 	g.POST("/apps/:app/events", d.signed(d.postEvent))
@@ -70,6 +71,7 @@ func (d *Door) Mount(e *echo.Echo) {
 	g.GET("/app/:key", d.connect)
 	g.GET("/app", d.connectNowhere)
 	g.GET("/app/*", d.connectNowhere)
+	e.RouteNotFound("/*", d.notFound)
 }
 
 // Quick tells of the requests that the door answers without waiting for anything:
