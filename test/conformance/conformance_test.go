@@ -61,8 +61,9 @@ func scriptWorld(t *testing.T, g *gateway) (env []string) {
 	t.Helper()
 	c := &control{t: t, gateway: g, relays: map[string]*relay{}, gateways: map[string]*gateway{}}
 	key, vectors := loadVectors(t)
+	dir := t.TempDir()
 	world, err := json.Marshal(map[string]any{
-		"port": g.port, "control": c.serve(), "apps": accounts, "masterKey": key, "vectors": vectors,
+		"port": g.port, "control": c.serve(), "apps": accounts, "masterKey": key, "vectors": vectors, "dir": dir,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +74,7 @@ func scriptWorld(t *testing.T, g *gateway) (env []string) {
 			t.Fatal("Chromium is not installed: run make deps, or set CHROMIUM to its path")
 		}
 	}
-	return append(os.Environ(), "CONFORMANCE="+string(world), "CHROMIUM="+chromium)
+	return append(os.Environ(), "CONFORMANCE="+string(world), "CHROMIUM="+chromium, "TMPDIR="+dir)
 }
 
 // scriptTimeout is for a machine that is busy; a script takes some ten seconds.

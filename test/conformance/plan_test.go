@@ -27,7 +27,7 @@ var plan = []line{
 		{id: "over-quota", what: "More connections than the app may have: 4004; clients stop for good"},
 		{id: "tls-only", what: "Plain connection to an app that wants TLS: 4000", notYet: "the setting is being built"},
 		{id: "protocol-99", what: "`protocol=99`, `4` and `0`: 4007; one that is no number: 4006"},
-		{id: "wrong-path", what: "`/app`, `/app/` and `/app/KEY/more`: 4005"},
+		{id: "wrong-path", what: "`/app`, `/app/`, `/app/KEY/more`, and every path that is nobody's: 4005; clients stop for good"},
 	}},
 	{"3. Keeping alive", []point{
 		{id: "ping-event", what: "`pusher:ping` with data `{}`, a string, null, and none: `pusher:pong`"},

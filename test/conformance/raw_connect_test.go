@@ -39,7 +39,7 @@ var rawConnections = map[string]func(*testing.T, *gateway){
 		turnedAway(t, g, "/app/app-key?protocol=seven", "4006", 4006)
 	},
 	"wrong-path": func(t *testing.T, g *gateway) {
-		for _, path := range []string{"/app", "/app/", "/app/app-key/more"} {
+		for _, path := range []string{"/", "/app", "/app/", "/app/app-key/more", "/ws/app/app-key"} {
 			turnedAway(t, g, path, "4005", 4005)
 		}
 	},

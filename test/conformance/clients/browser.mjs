@@ -1,14 +1,11 @@
 // Debian's Chromium, driven by playwright-core. It is started here and not by
 // Playwright, which would keep pages in the background from knowing that they are.
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-// launch gives a browser, and stop, which ends it and waits for that.
-export async function launch() {
-  const dir = await mkdtemp(join(tmpdir(), "diaphone-chromium-"));
+// launch gives a browser that keeps its data in a folder, and stop, which ends it
+// and waits for that.
+export async function launch(dir) {
   const child = spawn(process.env.CHROMIUM, [
     "--headless", "--no-sandbox", "--remote-debugging-port=0", `--user-data-dir=${dir}`,
     "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
@@ -30,7 +27,6 @@ export async function launch() {
   const stop = async () => {
     child.kill();
     await ended;
-    await rm(dir, { recursive: true, force: true, maxRetries: 10 });
   };
   return { browser, stop };
 }

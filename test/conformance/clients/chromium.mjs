@@ -8,7 +8,7 @@ const world = JSON.parse(process.env.CONFORMANCE);
 world.backend = await backend(world);
 const report = (line) => console.log(JSON.stringify(line));
 
-const { browser, stop } = await launch();
+const { browser, stop } = await launch(world.dir);
 
 // open opens a page of the backend that has loaded a build of pusher-js.
 async function open(context, build) {

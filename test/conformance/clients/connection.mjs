@@ -20,6 +20,8 @@ export default {
 
   "unknown-key": async (t) => t.equal(await refused(t, { key: "nobody" }), 4001, "code"),
 
+  "wrong-path": async (t) => t.equal(await refused(t, { wsPath: "/mistyped" }), 4005, "code"),
+
   // One connection is all that the app may have, so of these two one is too many.
   "over-quota": async (t) => {
     const codes = [];
