@@ -1,6 +1,9 @@
 package conformance
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -76,6 +79,10 @@ var rawSDKs = map[string]func(*testing.T, *gateway){
 			})
 		}
 	},
+
+	"vector-e1": secretVector("E1"),
+	"vector-e2": secretVector("E2"),
+	"vector-e3": secretVector("E3"),
 
 	"frames-java": func(t *testing.T, g *gateway) {
 		java := g.join(t, "main", "protocol=5&client=java-client&version=2.4.4")
@@ -166,4 +173,24 @@ var rawSDKs = map[string]func(*testing.T, *gateway){
 		}
 		g.publish(t, `{"name":"e","channels":["python"],"data":"{}"}`)
 	},
+}
+
+// secretVector computes a shared secret: SHA-256 of channel and master key.
+func secretVector(id string) func(*testing.T, *gateway) {
+	return func(t *testing.T, _ *gateway) {
+		t.Helper()
+		_, vectors := loadVectors(t)
+		v := find(t, vectors, id)
+		master := []byte(v["master_key_ascii"])
+		if len(master) == 0 {
+			var err error
+			if master, err = base64.StdEncoding.DecodeString(v["master_key_base64"]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sum := sha256.Sum256(append([]byte(v["channel"]), master...))
+		if got := hex.EncodeToString(sum[:]); got != v["shared_secret_hex"] {
+			t.Errorf("%s, want %s", got, v["shared_secret_hex"])
+		}
+	}
 }

@@ -1,7 +1,7 @@
 // Encrypted channels, by clients that carry the cipher. The vectors of E are
 // published as they stand: the gateway is blind to what it passes on.
 
-const vector = async (t, id) => {
+const vector = (t, id) => {
   const v = t.vectors.find((one) => one.id === id);
   const secret = v.shared_secret_hex ?? t.vectors.find((one) => one.channel === v.channel && one.shared_secret_hex).shared_secret_hex;
   const bytes = secret.match(/../g).map((byte) => String.fromCharCode(parseInt(byte, 16)));
@@ -22,7 +22,7 @@ const publish = (t, name, channel, data) =>
   t.server("post", { path: "/events", body: { name, channels: [channel], data } });
 
 async function opens(t, id) {
-  const { channel, shared_secret, event_data, plaintext } = await vector(t, id);
+  const { channel, shared_secret, event_data, plaintext } = vector(t, id);
   const pusher = await t.connect({ auth: { shared_secret } });
   const [there] = await t.subscribe(pusher, channel);
   const sealed = t.name("sealed-") + id; // others publish to the channel too
@@ -61,19 +61,14 @@ export default {
     t.equal(await t.once(late, "secret"), { "ü": "☕" }, "out of the cache");
   },
 
-  "vector-e1": async (t) => {
-    const v = await vector(t, "E1");
-    t.equal(v.shared_secret_hex.length, 64, "secret");
-    await opens(t, "E7"); // sealed with the secret of E1
-  },
+  "vector-e1 vector-e7": (t) => opens(t, "E7"), // sealed with the secret of E1
   "vector-e2": (t) => secretOf(t, "E2"),
   "vector-e3": (t) => secretOf(t, "E3"),
   "vector-e4": (t) => opens(t, "E4"),
   "vector-e5": (t) => opens(t, "E5"),
   "vector-e6": (t) => opens(t, "E6"),
-  "vector-e7": (t) => opens(t, "E7"),
   "vector-e-negative": async (t) => {
-    const [e3, e4] = [await vector(t, "E3"), await vector(t, "E4")];
+    const [e3, e4] = [vector(t, "E3"), vector(t, "E4")];
     const { nonce, ciphertext } = JSON.parse(e4.event_data);
     const bytes = atob(ciphertext);
     const changed = bytes.slice(0, -1) + String.fromCharCode(bytes.charCodeAt(bytes.length - 1) ^ 1);
@@ -84,7 +79,7 @@ export default {
 
 // secretOf: the backend's SDK hands out the secret of the vector.
 async function secretOf(t, id) {
-  const v = await vector(t, id);
+  const v = vector(t, id);
   const pusher = await t.connect();
   const { shared_secret } = await t.post(`${t.backend}/sign`, { socket_id: pusher.connection.socket_id, channel_name: v.channel });
   t.equal(shared_secret, v.shared_secret_base64, "shared_secret");
