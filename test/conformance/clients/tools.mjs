@@ -9,7 +9,6 @@ export class Tools {
   // (unique), backend and control (addresses), port (of the gateway), apps.
   constructor(world) {
     Object.assign(this, world);
-    this.world = world;
     this.opened = [];
     this.own = `${this.run}-${++serial}`;
   }
