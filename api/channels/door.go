@@ -67,11 +67,11 @@ func (d *Door) Mount(e *echo.Echo) {
 	g.GET("/apps/:app/channels/:channel/stats", d.signed(d.channelStats))
 	g.POST("/apps/:app/users/:user/terminate_connections", d.signed(d.terminate))
 	g.Any("/apps/*", func(c echo.Context) error { return c.String(http.StatusNotFound, "Not found") })
+	e.RouteNotFound("/*", d.notFound)
 
 	g.GET("/app/:key", d.connect)
 	g.GET("/app", d.connectNowhere)
 	g.GET("/app/*", d.connectNowhere)
-	e.RouteNotFound("/*", d.notFound)
 }
 
 // Quick tells of the requests that the door answers without waiting for anything:
