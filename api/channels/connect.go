@@ -77,7 +77,8 @@ func (d *Door) connectNowhere(c echo.Context) error {
 	})
 }
 
-// notFound has clients with a mistyped path (pusher-js's wsPath) told, too.
+// notFound answers on paths that are nobody's: clients that were given a wrong one
+// (pusher-js's wsPath) are told, too.
 func (d *Door) notFound(c echo.Context) error {
 	if !c.IsWebSocket() {
 		return echo.ErrNotFound

@@ -54,8 +54,7 @@ func New(c Config) *Door {
 	}
 }
 
-// Mount adds the door's routes. Everything below /apps/ and /app is its own, and so
-// are WebSockets to paths that are nobody's.
+// Mount adds the door's routes. Everything below /apps/ and /app is its own.
 func (d *Door) Mount(e *echo.Echo) {
 	g := e.Group(d.prefix)
 	g.POST("/apps/:app/events", d.signed(d.postEvent))
