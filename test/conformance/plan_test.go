@@ -51,7 +51,8 @@ var plan = []line{
 		{id: "unsubscribe-unknown", what: "Unsubscribe without a subscription: \"No current subscription\""},
 		{id: "resubscribe", what: "Subscribe after unsubscribe: success, events come"},
 		{id: "order", what: "Success, then the cached event or `cache_miss`, then other events"},
-		{id: "order-under-fire", what: "The same while events are being published all the time", proof: "hub.TestJoiningUnderFire"},
+		{id: "order-joining", what: "The same while events are being published all the time: none before success, none lost after it", proof: "hub.TestJoiningUnderFire"},
+		{id: "order-cache", what: "The same on cache channels", proof: "hub.TestCacheUnderFire"},
 	}},
 	{"6. Authorisation of subscriptions", []point{
 		{id: "auth-right", what: "A right signature on private and presence channels: success"},

@@ -182,7 +182,7 @@ const document = "../../docs/conformance.md"
 func compare(t *testing.T, table string) {
 	t.Helper()
 	if *rewrite {
-		if err := os.WriteFile(document, []byte(table), 0o600); err != nil {
+		if err := os.WriteFile(document, []byte(table), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
