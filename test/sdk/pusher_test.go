@@ -40,7 +40,7 @@ func pusherDoor(t *testing.T) string {
 	h := hub.New(hub.Config{})
 	e := echo.New()
 	channels.New(channels.Config{
-		Gateway: gateway.New(gateway.Config{Apps: apps, Fanout: h.Publish}),
+		Gateway: gateway.New(gateway.Config{Apps: apps, Fanout: h.Publish, Live: gateway.Live{Disconnect: h.Terminate}}),
 		Hub:     h,
 	}).Mount(e)
 	e.POST("/test/close/:user/:code", func(c echo.Context) error {
