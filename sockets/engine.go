@@ -191,6 +191,13 @@ func (h *heldAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return sock, rw, err
 }
 
+// Adopt makes a connection of a stream on which a WebSocket is open already, for
+// a peer that came in another way than by a request of its own. The stream is the
+// engine's from now on; accept is as for Upgrade.
+func (e *Engine) Adopt(sock net.Conn, accept func(*Conn) Handler) error {
+	return e.adopt(sock, nil, nil, accept)
+}
+
 func (e *Engine) adopt(sock net.Conn, answer, early []byte, accept func(*Conn) Handler) error {
 	c := &Conn{engine: e}
 	c.out.hold(answer)

@@ -50,8 +50,13 @@ func (d *Door) connect(c echo.Context) error {
 	if strings.Contains(key, "/") { // echo gives the last parameter all that is left
 		return d.connectNowhere(c)
 	}
-	app, protocol, err := d.admit(key, c.QueryParam("protocol"), c.Request().Header.Get(echo.HeaderOrigin))
-	return d.upgrade(c, func(conn *sockets.Conn) sockets.Handler {
+	return d.upgrade(c, d.accept(key, c.QueryParam("protocol"), c.Request().Header.Get(echo.HeaderOrigin)))
+}
+
+// accept greets a connection, or says why it may not stay.
+func (d *Door) accept(key, protocol, origin string) func(*sockets.Conn) sockets.Handler {
+	return func(conn *sockets.Conn) sockets.Handler {
+		app, protocol, err := d.admit(key, protocol, origin)
 		if err != nil {
 			return d.turnAway(conn, err)
 		}
@@ -68,7 +73,7 @@ func (d *Door) connect(c echo.Context) error {
 			})
 		}
 		return &client{app: app, session: session, protocol: protocol}
-	})
+	}
 }
 
 func (d *Door) connectNowhere(c echo.Context) error {

@@ -2,14 +2,17 @@ package channels
 
 import (
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/diaphone-dev/diaphone/api/channels/fallback"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/sockets"
 )
 
 // Config of the door.
@@ -35,6 +38,7 @@ type Door struct {
 	log      *slog.Logger
 	prefix   string
 	activity int // seconds
+	sessions *fallback.Sessions
 }
 
 // New builds the door.
@@ -51,10 +55,14 @@ func New(c Config) *Door {
 		log:      c.Logger,
 		prefix:   strings.TrimSuffix(c.PathPrefix, "/"),
 		activity: int(c.ActivityTimeout / time.Second),
+		sessions: fallback.New(func(sock net.Conn, accept func(*sockets.Conn) sockets.Handler) error {
+			return c.Hub.Engine().Adopt(sock, accept)
+		}),
 	}
 }
 
-// Mount adds the door's routes. Everything below /apps/ and /app is its own.
+// Mount adds the door's routes. Everything below /apps/, /app and /pusher/app/ is
+// its own.
 func (d *Door) Mount(e *echo.Echo) {
 	g := e.Group(d.prefix)
 	g.POST("/apps/:app/events", d.signed(d.postEvent))
@@ -71,6 +79,7 @@ func (d *Door) Mount(e *echo.Echo) {
 	g.GET("/app/:key", d.connect)
 	g.GET("/app", d.connectNowhere)
 	g.GET("/app/*", d.connectNowhere)
+	d.mountFallback(g)
 }
 
 // Quick tells of the requests that the door answers without waiting for anything:

@@ -67,6 +67,12 @@ func matrix() map[string]row {
 		"POST /apps/{app}/users/{user}/terminate_connections": {"/apps/1/users/ana/terminate_connections", "", 401, 401, 401},
 		// Everybody may connect; what a connection may hear is tested in its door.
 		"GET /app/{key}": {},
+		"POST /pusher/app/{key}/{server}/{session}/xhr_streaming":    {},
+		"POST /pusher/app/{key}/{server}/{session}/xhr":              {},
+		"POST /pusher/app/{key}/{server}/{session}/xhr_send":         {},
+		"OPTIONS /pusher/app/{key}/{server}/{session}/xhr_streaming": {},
+		"OPTIONS /pusher/app/{key}/{server}/{session}/xhr":           {},
+		"OPTIONS /pusher/app/{key}/{server}/{session}/xhr_send":      {},
 
 		"GET /livez":        {"/livez", "", 200, 200, 200},
 		"GET /readyz":       {"/readyz", "", 200, 200, 200},

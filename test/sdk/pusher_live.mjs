@@ -1,5 +1,6 @@
 // The unmodified npm packages pusher (server) and pusher-js (client) against the
-// door at 127.0.0.1:PORT. Prints what each of them saw as one JSON object.
+// door at 127.0.0.1:PORT, the client over TRANSPORT. Prints what each of them saw as
+// one JSON object.
 import crypto from "node:crypto";
 import PusherServer from "pusher";
 import PusherClient from "pusher-js";
@@ -8,17 +9,24 @@ const port = Number(process.env.PORT);
 const [appId, key, secret] = ["1", "app-key", "app-secret"];
 const patience = 10_000;
 
+// How a client finds the door: over a WebSocket, or where none passes over HTTP.
+const place = {
+  cluster: "any",
+  wsHost: "127.0.0.1",
+  wsPort: port,
+  httpHost: "127.0.0.1",
+  httpPort: port,
+  forceTLS: false,
+  enabledTransports: [process.env.TRANSPORT],
+};
+
 const server = new PusherServer({ appId, key, secret, host: "127.0.0.1", port, useTLS: false });
 
 // Auth handlers in the script stand for the app's backend; member is who it
 // takes the client for, watchlist whom that member watches.
 function connect(member, watchlist) {
   return new PusherClient(key, {
-    cluster: "any",
-    wsHost: "127.0.0.1",
-    wsPort: port,
-    forceTLS: false,
-    enabledTransports: ["ws"],
+    ...place,
     channelAuthorization: {
       customHandler: ({ socketId, channelName }, callback) => {
         const data = channelName.startsWith("presence-")
@@ -300,9 +308,7 @@ async function refusals(results) {
     (error) => error.status,
   );
 
-  const stranger = new PusherClient("nobody", {
-    cluster: "any", wsHost: "127.0.0.1", wsPort: port, forceTLS: false, enabledTransports: ["ws"],
-  });
+  const stranger = new PusherClient("nobody", place);
   const told = once(stranger.connection, "error");
   const stopped = once(stranger.connection, "disconnected"); // for good, by the code
   results.unknownKey = (await told).error.data.code;
@@ -320,6 +326,7 @@ const results = {};
 const [ana, bob, bob2] = [connect("ana"), connect("bob"), connect("bob")];
 await Promise.all([ana, bob, bob2].map((client) => once(client.connection, "connected")));
 results.socketId = ana.connection.socket_id;
+results.transport = ana.connection.connection.transport.name;
 await eventsAndExclusion(ana, bob, results);
 await clientEvents(ana, bob, results);
 await cacheChannels(ana, bob, results);

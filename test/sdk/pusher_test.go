@@ -70,6 +70,7 @@ func pusherDoor(t *testing.T) string {
 // pusherSaw is what pusher_live.mjs prints.
 type pusherSaw struct {
 	SocketID      string
+	Transport     string
 	TriggerStatus int
 	TriggerBody   string
 	PublicEvent   json.RawMessage
@@ -120,10 +121,17 @@ func TestPusherLive(t *testing.T) {
 	if _, err := os.Stat("../node_modules"); err != nil {
 		t.Fatal("the npm packages are not installed: run make deps")
 	}
+	for _, transport := range []string{"ws", "xhr_streaming", "xhr_polling"} {
+		t.Run(transport, func(t *testing.T) { pusherLive(t, transport) })
+	}
+}
+
+func pusherLive(t *testing.T, transport string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), scriptTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "pusher_live.mjs")
-	cmd.Env = append(os.Environ(), "PORT="+pusherDoor(t))
+	cmd.Env = append(os.Environ(), "PORT="+pusherDoor(t), "TRANSPORT="+transport)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.Output()
@@ -133,6 +141,9 @@ func TestPusherLive(t *testing.T) {
 	var saw pusherSaw
 	if err := json.Unmarshal(stdout, &saw); err != nil {
 		t.Fatalf("printed %q: %v", stdout, err)
+	}
+	if saw.Transport != transport {
+		t.Errorf("connected over %s", saw.Transport)
 	}
 	saw.check(t)
 }
