@@ -2,6 +2,7 @@ package sockets
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -206,4 +207,27 @@ func wait[T any](t *testing.T, what string, c <-chan T) T {
 		t.Fatalf("waited in vain for %s", what)
 		panic("unreachable")
 	}
+}
+
+// A stream that is adopted speaks WebSocket from its first byte.
+func TestAdopt(t *testing.T) {
+	onEveryEngine(t, Config{}, func(t *testing.T, s *server) {
+		near, far := net.Pipe()
+		if err := s.Adopt(near, func(*Conn) Handler { return s }); err != nil {
+			t.Fatal(err)
+		}
+		p := &peer{t: t, Conn: far, r: far}
+		_ = far.SetDeadline(time.Now().Add(patience))
+		p.say("hello")
+		p.hear("hello")
+		_ = far.Close()
+		if got := wait(t, "OnClose", s.closed); got != CodeAbnormal {
+			t.Errorf("OnClose heard %d", got)
+		}
+		s.stop()
+		near, _ = net.Pipe()
+		if err := s.Adopt(near, func(*Conn) Handler { return s }); !errors.Is(err, ErrStopped) {
+			t.Errorf("a stopped engine says %v", err)
+		}
+	})
 }

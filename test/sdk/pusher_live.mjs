@@ -220,6 +220,22 @@ async function resume(ana, bob, results) {
   results.resumedHeard = heard;
 }
 
+// More than one stream of the HTTP transports carries.
+async function flood(ana, results) {
+  const [channel] = await subscribed(ana, "flood");
+  const text = "ü😀x".repeat(1_100); // 7 bytes, 4 UTF-16 units
+  const heard = [];
+  channel.bind("drop", ({ n, text: got }) => heard.push(got === text ? n : -1));
+  for (let n = 0; n < 120; n += 10) {
+    // A client that is further behind than the gateway's buffers is closed as slow.
+    const last = within(`drop ${n + 9}`, (done) => channel.bind("drop", (drop) => drop.n === n + 9 && done()));
+    await server.triggerBatch([...Array(10).keys()].map((i) => ({ channel: "flood", name: "drop", data: { n: n + i, text } })));
+    await last;
+  }
+  results.flood = heard;
+  ana.unsubscribe("flood");
+}
+
 async function counts(ana, bob, results) {
   const counted = within("a count of 2", (done) =>
     ana.subscribe("crowd").bind("pusher:subscription_count", ({ subscription_count }) => {
@@ -332,6 +348,7 @@ await clientEvents(ana, bob, results);
 await cacheChannels(ana, bob, results);
 await resume(ana, bob, results);
 await counts(ana, bob, results);
+await flood(ana, results);
 await watchlists(results);
 await presence(ana, bob, bob2, results);
 await users(ana, results);

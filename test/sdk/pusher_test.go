@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/diaphone-dev/diaphone/api/channels"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/sockets"
 )
 
 // pusherDoor runs the Pusher door in process and gives its port. Only events pass
@@ -37,7 +39,8 @@ func pusherDoor(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := hub.New(hub.Config{})
+	// The silence before a ping is short, so that clients are pinged while a script runs.
+	h := hub.New(hub.Config{Sockets: sockets.Config{PingAfter: 500 * time.Millisecond, PongWait: 2 * time.Second}})
 	e := echo.New()
 	channels.New(channels.Config{
 		Gateway: gateway.New(gateway.Config{Apps: apps, Fanout: h.Publish, Live: gateway.Live{Disconnect: h.Terminate}}),
@@ -98,6 +101,7 @@ type pusherSaw struct {
 		TTL  int
 	}
 	Count2             int
+	Flood              []int
 	ResumedFromNothing bool
 	Resumed            bool
 	ResumedHeard       []string
@@ -201,6 +205,9 @@ func (saw *pusherSaw) check(t *testing.T) {
 	}
 	if saw.ResumedFromNothing || !saw.Resumed || !slices.Equal(saw.ResumedHeard, []string{"a", "b", "c"}) {
 		t.Errorf("resumed %v, from nothing %v, and heard %v", saw.Resumed, saw.ResumedFromNothing, saw.ResumedHeard)
+	}
+	if len(saw.Flood) != 120 || !slices.IsSorted(saw.Flood) || saw.Flood[0] != 0 || saw.Flood[119] != 119 {
+		t.Errorf("of a flood it heard %v", saw.Flood)
 	}
 	if saw.Count2 != 2 {
 		t.Errorf("subscriptionCount %d", saw.Count2)

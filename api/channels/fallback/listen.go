@@ -13,8 +13,9 @@ import (
 
 const (
 	// quiet is after how long without a line a request hears h, so that no proxy
-	// takes it for dead. A stream's client answers it, a poll's polls again.
-	quiet = 25 * time.Second
+	// takes it for dead. A stream's client answers it, a poll's polls again: before
+	// the engine would ping.
+	quiet = 20 * time.Second
 	// patience is how long a client may take to accept one batch of lines.
 	patience = 20 * time.Second
 	// mostStreamed is how much of one stream pusher-js reads before it opens the
