@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf16"
 
 	"go.uber.org/goleak"
 
@@ -197,7 +198,7 @@ func (s *stream) line() string {
 		}
 		return ""
 	}
-	s.length += units([]byte(l))
+	s.length += len(utf16.Encode([]rune(l)))
 	return strings.TrimSuffix(l, "\n")
 }
 

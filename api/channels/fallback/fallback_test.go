@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf16"
 
 	"github.com/diaphone-dev/diaphone/sockets"
 )
@@ -25,10 +26,11 @@ func TestStream(t *testing.T) {
 				t.Errorf("said %q, heard %q", text, got)
 			}
 		}
+		began := time.Now()
 		c.Close(4321, `with a "reason"`)
 		s.expect(`c[4321,"with a \"reason\""]`, "")
-		if code := <-b.closed; code != 4321 {
-			t.Errorf("OnClose heard %d", code)
+		if code := <-b.closed; code != 4321 || time.Since(began) > 0 {
+			t.Errorf("OnClose heard %d after %v", code, time.Since(began))
 		}
 	})
 }
@@ -53,6 +55,9 @@ func TestPoll(t *testing.T) {
 		}
 		c.Close(4200, "bye")
 		synctest.Wait()
+		if len(b.closed) != 1 {
+			t.Error("the engine waits for a client that does not poll")
+		}
 		if got := b.poll("one"); !slices.Equal(got, []string{`c[4200,"bye"]`}) {
 			t.Errorf("heard %q", got)
 		}
@@ -88,7 +93,7 @@ func TestReopening(t *testing.T) {
 				s = b.stream("one")
 				streams++
 				line = s.line()
-			} else if before := s.length - units([]byte(line)) - 1; before > limit {
+			} else if before := s.length - len(utf16.Encode([]rune(line))) - 1; before > limit {
 				t.Fatalf("a line came behind %d units", before)
 			}
 			for _, m := range messages(t, line) {

@@ -81,8 +81,7 @@ type answer struct {
 	units   int // written so far
 }
 
-// begin writes the headers, and lifts the server's time-outs: they are for
-// requests that end. It gives nil when the request is refused.
+// begin writes the headers. It gives nil when the request is refused.
 func begin(w http.ResponseWriter, r *http.Request) *answer {
 	// The body says nothing, but net/http watches for the end of a request only when
 	// it has been read.
@@ -95,12 +94,11 @@ func begin(w http.ResponseWriter, r *http.Request) *answer {
 	h.Set("Content-Type", "application/javascript; charset=UTF-8")
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would gather the lines
-	a := &answer{w: w, control: http.NewResponseController(w)}
-	_ = a.control.SetReadDeadline(time.Time{}) // it would end the request's context
-	return a
+	return &answer{w: w, control: http.NewResponseController(w)}
 }
 
 // write sends lines on their way. It is false when the client does not take them.
+// The server's own time-out is for answers that end soon: each write has one here.
 func (a *answer) write(lines []byte) bool {
 	a.bound()
 	if _, err := a.w.Write(lines); err != nil {
