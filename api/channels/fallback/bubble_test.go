@@ -62,7 +62,7 @@ func inBubble(t *testing.T, test func(b *bubble)) {
 		_ = web.Close()
 		serve.Wait()
 		run.Wait()
-		time.Sleep(2 * gap) // nobody is waited for any more
+		pass(2 * gap) // nobody is waited for any more
 		b.table.mu.Lock()
 		defer b.table.mu.Unlock()
 		if len(b.table.open) != 0 {
@@ -70,6 +70,9 @@ func inBubble(t *testing.T, test func(b *bubble)) {
 		}
 	})
 }
+
+// pass lets time go by in a bubble.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // virtual time
 
 // pipes is a network of one listener.
 type pipes chan net.Conn

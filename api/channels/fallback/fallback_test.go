@@ -44,7 +44,7 @@ func TestPoll(t *testing.T) {
 		for i := range 100 { // nobody listens meanwhile
 			_ = c.Send(sockets.Text([]byte(strconv.Itoa(i))))
 		}
-		time.Sleep(gap - time.Second)
+		pass(gap - time.Second)
 		for next := 0; next < 100; {
 			for _, m := range messages(t, b.poll("one")[0]) {
 				if m != strconv.Itoa(next) {
@@ -78,7 +78,7 @@ func TestReopening(t *testing.T) {
 			sending.Go(func() {
 				for n := range each {
 					_ = c.Send(sockets.Text(fmt.Appendf(nil, "%d %d %s", i, n, strings.Repeat("ü😀x", 200))))
-					time.Sleep(time.Millisecond) // as fast as the client reads, or it would be too slow
+					pass(time.Millisecond) // as fast as the client reads, or it would be too slow
 				}
 			})
 		}
@@ -218,7 +218,7 @@ func TestQuietClientsStay(t *testing.T) {
 				if got := b.poll("one"); !slices.Equal(got, []string{"h"}) {
 					b.t.Fatalf("heard %q", got)
 				}
-				time.Sleep(time.Second)
+				pass(time.Second)
 			}
 			b.say("one", "still there")
 			if got := b.poll("one"); !slices.Equal(got, []string{`a["still there"]`}) {
@@ -324,7 +324,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 		if code := <-b.closed; code != sockets.CodeSlow || time.Since(began) > patience {
 			t.Errorf("closed with %d after %v", code, time.Since(began))
 		}
-		time.Sleep(2 * patience) // the server has given up writing
+		pass(2 * patience) // the server has given up writing
 		if _, err := io.ReadAll(s.body); err == nil {
 			t.Error("the answer ended as if it were whole")
 		}
@@ -447,6 +447,6 @@ func TestListeningAgainAtOnce(t *testing.T) {
 		if !<-again || s.over != nil {
 			t.Errorf("the next request was refused: %+v", s.over)
 		}
-		time.Sleep(2 * gap)
+		pass(2 * gap)
 	})
 }

@@ -19,8 +19,8 @@ func FuzzSend(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		messages, ok := parse(body)
-		var any []any
-		if isList := json.Unmarshal(body, &any) == nil && any != nil; ok && !isList {
+		var all []any
+		if isList := json.Unmarshal(body, &all) == nil && all != nil; ok && !isList {
 			t.Fatalf("%q is taken for a list", body)
 		}
 		if !ok {
