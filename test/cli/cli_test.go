@@ -2,9 +2,11 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -276,6 +278,36 @@ func TestASecondSignalHurries(t *testing.T) {
 	}
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("after the second signal it took %s", took)
+	}
+}
+
+// TestAStopSendsHTTPListenersAway: a client that listens by a request without an
+// end is told to connect again, and the stop does not wait for it.
+func TestAStopSendsHTTPListenersAway(t *testing.T) {
+	w, gateway := startSlow(t, "--drain-for", "100ms", "--stop-within", "1m")
+	listener := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
+	defer listener.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.URL+"/pusher/app/app-key/418/abcdefgh/xhr_streaming?protocol=7", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := listener.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() && !strings.Contains(lines.Text(), "pusher:connection_established") {
+	}
+	begun := time.Now()
+	if code := gateway.Stop(20 * time.Second); code != 0 {
+		t.Errorf("exit code %d\n%s", code, gateway.Stderr())
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("the stop took %s", took)
+	}
+	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "c[4200,") || lines.Scan() {
+		t.Errorf("the listener heard %q at the end", lines.Text())
 	}
 }
 
