@@ -38,7 +38,7 @@ func NewJudge(t testing.TB) *Judge {
 		t.Fatalf("openapi.yaml: %v", err)
 	}
 	openapi3filter.RegisterBodyDecoder("application/javascript", openapi3filter.PlainBodyDecoder) // the lines of the HTTP transports
-	doc.Servers = nil // the server under test has another address
+	doc.Servers = nil                                                                             // the server under test has another address
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
 		t.Fatalf("openapi.yaml: %v", err)

@@ -160,6 +160,14 @@ async function clientEvents(ana, bob, results) {
   results.clientSent = anaRoom.trigger("client-typing", { on: true, "ü": [1] });
   results.clientEvent = await typing;
 
+  const counted = [];
+  const inOrder = within("8 client events", (done) =>
+    bobRoom.bind("client-count", (n) => counted.push(n) === 8 && done()),
+  );
+  for (let n = 0; n < 8; n++) anaRoom.trigger("client-count", n);
+  await inOrder;
+  results.clientCounted = counted;
+
   const [anaPresence] = await subscribed(ana, "presence-whisper");
   const [bobPresence] = await subscribed(bob, "presence-whisper");
   const from = within("client event with metadata", (done) =>

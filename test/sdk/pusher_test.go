@@ -91,6 +91,7 @@ type pusherSaw struct {
 	ClientSent    bool
 	ClientEvent   json.RawMessage
 	ClientFrom    json.RawMessage
+	ClientCounted json.RawMessage
 	ClientTooFast int
 	ClientState   string
 	ClientEchoed  []string
@@ -171,6 +172,7 @@ func (saw *pusherSaw) check(t *testing.T) {
 		"member_added":              {saw.MemberAdded, `{"id":"bob","info":{"name":"BOB"}}`},
 		"member_removed":            {saw.MemberRemoved, `{"id":"bob","info":{"name":"BOB"}}`},
 		"client event":              {saw.ClientEvent, `{"on":true,"ü":[1]}`},
+		"client events in a row":    {saw.ClientCounted, `[0,1,2,3,4,5,6,7]`},
 		"client event's sender":     {saw.ClientFrom, `["text",{"user_id":"bob"}]`},
 		"empty cache":               {saw.CacheMiss, `[["pusher:subscription_succeeded",{}],["pusher:cache_miss",{}],["pusher:subscription_count",{"subscription_count":1}]]`},
 		"cache":                     {saw.CacheHit, `[["pusher:subscription_succeeded",{}],["headline",{"n":1}],["pusher:subscription_count",{"subscription_count":2}]]`},

@@ -433,12 +433,12 @@ func TestHeaders(t *testing.T) {
 func TestListeningAgainAtOnce(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		s := newSession(ID{})
-		if !s.attach(b.t.Context()) {
+		if !s.attach(b.t.Context(), 0) {
 			t.Fatal("a new session has a listener")
 		}
 		s.part()
 		again := make(chan bool, 1)
-		go func() { again <- s.attach(b.t.Context()) }()
+		go func() { again <- s.attach(b.t.Context(), 0) }()
 		synctest.Wait()
 		if len(again) != 0 {
 			t.Fatal("two requests listen")

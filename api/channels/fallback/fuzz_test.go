@@ -28,7 +28,7 @@ func FuzzSend(f *testing.F) {
 		}
 		s := newSession(ID{})
 		s.owed = [][]byte{[]byte("12345678")}
-		if !s.say(t.Context(), messages) {
+		if !s.say(t.Context(), 0, messages) {
 			t.Fatal("an open session does not listen")
 		}
 		var heard []string

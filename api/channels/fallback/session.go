@@ -33,8 +33,9 @@ type session struct {
 	torn    []byte    // of a frame that the engine has not written whole
 	told    []item    // for the client
 	waiting int       // bytes of told
+	order   order     // of the client's requests
 	owed    [][]byte  // payloads of the pings that the client has not answered, the oldest first
-	over    *ending   // why nothing follows behind told; nil: the connection is open
+	over    *ending   // why nothing follows behind told; nil: the session is open
 	shut    bool      // the engine's end is closed
 	gone    bool      // the session is not in the table any more
 	greeted bool      // the client has been told that the session is open
@@ -74,10 +75,12 @@ func (s *session) finish(code int, reason string) {
 // listen again may not have returned yet: that is waited for. Otherwise a second one
 // ends the session, for one of the two is a stranger, and what the other has taken
 // would be missing without a word. It is false when the session has ended.
-func (s *session) attach(ctx context.Context) bool {
+func (s *session) attach(ctx context.Context, n uint64) bool {
 	defer context.AfterFunc(ctx, s.wake)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.order.mark(n)
+	s.changed.Broadcast()
 	for s.listening && s.parting && !s.gone && ctx.Err() == nil {
 		s.changed.Wait()
 	}
@@ -216,16 +219,19 @@ func (s *session) owe(ping []byte) {
 	}
 }
 
-// say passes messages of the client's on to the engine, and waits while that has
-// too much to read. None is a sign of life. It is false when the session has ended.
-func (s *session) say(ctx context.Context, messages []string) bool {
+// say passes messages of the client's on to the engine, in the turn of their
+// request, and waits while that has too much to read. None is a sign of life. It is
+// false when the session has ended.
+func (s *session) say(ctx context.Context, n uint64, messages []string) bool {
 	defer context.AfterFunc(ctx, s.wake)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.said) >= mostSaid && s.over == nil && !s.gone && ctx.Err() == nil {
+	s.await(ctx, n)
+	defer s.passed(n)
+	for len(s.said) >= mostSaid && s.over == nil && ctx.Err() == nil {
 		s.changed.Wait()
 	}
-	if s.over != nil || s.gone || ctx.Err() != nil {
+	if s.over != nil || ctx.Err() != nil {
 		return false
 	}
 	if len(messages) == 0 {
@@ -241,7 +247,6 @@ func (s *session) say(ctx context.Context, messages []string) bool {
 		}
 		s.said = appendFrame(s.said, ws.OpText, []byte(m))
 	}
-	s.changed.Broadcast()
 	return true
 }
 

@@ -31,7 +31,7 @@ func (t *Sessions) Send(w http.ResponseWriter, r *http.Request, id ID, most int6
 	switch {
 	case !ok:
 		http.Error(w, "The request body should be a JSON array of strings", http.StatusBadRequest)
-	case !s.say(r.Context(), messages):
+	case !s.say(r.Context(), numberOf(r.URL), messages):
 		http.Error(w, "The session has ended", http.StatusNotFound)
 	default:
 		w.WriteHeader(http.StatusNoContent)
