@@ -400,6 +400,21 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	})
 }
 
+func TestSessionsAreBounded(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		b.table.most = 1
+		s, _ := b.open("one")
+		if got := b.poll("two"); !slices.Equal(got, []string{`c[4100,"Over capacity"]`}) {
+			t.Errorf("the second session heard %q", got)
+		}
+		s.cut()
+		<-b.closed
+		if got := b.poll("two"); got[0] != "o\n" {
+			t.Errorf("when the first has gone, the second heard %q", got)
+		}
+	})
+}
+
 // A message over the engine's limit closes the connection, as anywhere.
 func TestAMessageTooBig(t *testing.T) {
 	inBubble(t, func(b *bubble) {

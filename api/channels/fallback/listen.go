@@ -47,6 +47,10 @@ func (t *Sessions) Poll(w http.ResponseWriter, r *http.Request, id ID, accept fu
 // most units.
 func (t *Sessions) listen(a *answer, r *http.Request, s *session, most int) {
 	defer a.bound()
+	if s == nil {
+		a.write(closing(nil, codeFull, "Over capacity"))
+		return
+	}
 	if !s.attach(r.Context(), numberOf(r.URL)) {
 		a.write(closing(nil, codeAgain, "The session has ended"))
 		return

@@ -10,10 +10,10 @@ import (
 )
 
 // inOrder is how long what a client says waits for what it has said before. A wait
-// in vain halves the next, down to nothing after mostVain; another makes it whole.
+// in vain halves the next, down to an eighth; another makes it whole.
 const (
 	inOrder  = 200 * time.Millisecond
-	mostVain = 8
+	mostVain = 3
 )
 
 // order puts a client's requests in the order in which they were made: pusher-js

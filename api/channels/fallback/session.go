@@ -12,8 +12,11 @@ import (
 	"github.com/diaphone-dev/diaphone/sockets"
 )
 
-// codeAgain tells a client to connect again, at once (Pusher's 4200).
-const codeAgain = 4200
+// Close codes of Pusher's: connect again at once, and after a second.
+const (
+	codeAgain = 4200
+	codeFull  = 4100
+)
 
 // mostOwed is how many pings a client may leave without an answer.
 const mostOwed = 256

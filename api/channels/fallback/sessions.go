@@ -23,15 +23,20 @@ type ID struct {
 // are the engine's and the HTTP server's.
 type Sessions struct {
 	adopt func(net.Conn, func(*sockets.Conn) sockets.Handler) error
+	most  int
 
 	mu   sync.Mutex
 	open map[ID]*session
 }
 
+// mostOpen bounds the sessions: unlike a WebSocket, one costs its client no
+// connection that it would have to keep.
+const mostOpen = 20_000
+
 // New makes an empty table. adopt is sockets.Engine.Adopt, which gets the engine's
 // end of each session.
 func New(adopt func(net.Conn, func(*sockets.Conn) sockets.Handler) error) *Sessions {
-	return &Sessions{adopt: adopt, open: map[ID]*session{}}
+	return &Sessions{adopt: adopt, most: mostOpen, open: map[ID]*session{}}
 }
 
 // find gives a session that is open, or nil.
@@ -41,22 +46,29 @@ func (t *Sessions) find(id ID) *session {
 	return t.open[id]
 }
 
-// enter gives the session of an id, a new one if need be.
+// enter gives the session of an id, a new one if need be; nil when there are too
+// many.
 func (t *Sessions) enter(id ID, accept func(*sockets.Conn) sockets.Handler) *session {
-	t.mu.Lock()
-	s := t.open[id]
-	if s != nil {
-		t.mu.Unlock()
+	s, fresh := t.book(id)
+	if !fresh {
 		return s
 	}
-	s = newSession(id)
-	t.open[id] = s
-	t.mu.Unlock()
 	err := t.adopt(s, func(c *sockets.Conn) sockets.Handler { return ear{accept(c), s} })
 	if err != nil {
 		s.ended(sockets.CodeGoingAway)
 	}
 	return s
+}
+
+func (t *Sessions) book(id ID) (s *session, fresh bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s = t.open[id]; s != nil || len(t.open) >= t.most {
+		return s, false
+	}
+	s = newSession(id)
+	t.open[id] = s
+	return s, true
 }
 
 // drop forgets a session and hangs up.
