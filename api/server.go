@@ -14,7 +14,8 @@ const (
 	// is free of it: net/http clears the deadlines.
 	ReadTimeout = 15 * time.Second
 	// WriteTimeout bounds the time from the end of the headers to the end of the
-	// answer. Every handler has its own, shorter one.
+	// answer. Every handler has its own, shorter one, but those whose answers have no
+	// end: they bound each write.
 	WriteTimeout = 30 * time.Second
 	// IdleTimeout is how long a kept-alive connection may wait for its next
 	// request. Longer than the 60 s that common proxies keep theirs, so that the
