@@ -21,7 +21,7 @@ import (
 
 // The key pair of app 1, for visitors.
 const (
-	key1    = "key-of-app-one"
+	Key1    = "key-of-app-one"
 	secret1 = "canary-secret-of-app-one"
 )
 
@@ -38,7 +38,7 @@ type Visitor struct {
 // Visit connects to the live side.
 func (s *Server) Visit() *Visitor {
 	s.t.Helper()
-	conn, early, _, err := ws.Dial(context.Background(), "ws"+strings.TrimPrefix(s.URL, "http")+"/app/"+key1+"?protocol=7")
+	conn, early, _, err := ws.Dial(context.Background(), "ws"+strings.TrimPrefix(s.URL, "http")+"/app/"+Key1+"?protocol=7")
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func (v *Visitor) CloseCode() int {
 func signed(text string) string {
 	mac := hmac.New(sha256.New, []byte(secret1))
 	mac.Write([]byte(text))
-	return key1 + ":" + hex.EncodeToString(mac.Sum(nil))
+	return Key1 + ":" + hex.EncodeToString(mac.Sum(nil))
 }
 
 func (v *Visitor) say(event string, data map[string]string) {
