@@ -184,7 +184,7 @@ func (s *Session) missed(kept *shelf, c diaphone.ChannelName, since diaphone.Pos
 	past := kept.past.since(c, since, rule.Events, now)
 	bytes := 0
 	for _, e := range past.Events {
-		bytes += len(e.Event.Data) + overhead
+		bytes += 2*len(c) + len(e.Event.Name) + len(e.Event.Data) + overhead // the channel is in the position too
 	}
 	if s.replayed+bytes > maxReplay {
 		past.Complete = false

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/sockets"
 )
 
 func withHistory(rules ...diaphone.HistoryRule) diaphone.App {
@@ -239,4 +241,40 @@ func (s *site) followAlong(end int) error {
 		_ = v.conn.Close()
 	}
 	return nil
+}
+
+// loud is plain, and tells it.
+type loud struct{ plain }
+
+func (loud) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
+	return line("EVENT", c, e.Data)
+}
+
+// A session may change its protocol before it is anywhere, and not behind: letters
+// are written for it from many goroutines.
+func TestSpeak(t *testing.T) {
+	inBubble(t, diaphone.App{ID: "1"}, func(b *bubble) {
+		ana, bob, eve := b.visit(), b.visit(), b.visit()
+		if err := ana.Speak(loud{}); err != nil {
+			t.Error(err)
+		}
+		ana.join("news")
+		bob.join("news")
+		eve.Watch([]diaphone.UserID{"ana"})
+		for _, g := range []*guest{ana, bob, eve} {
+			if err := g.Speak(plain{}); !errors.Is(err, ErrJoined) {
+				t.Errorf("in the middle of it: %v", err)
+			}
+		}
+		b.publish("news", "1")
+		ana.expect("in news", "EVENT news 1")
+		bob.expect("in news", "event news e 1")
+		if err := errors.Join(bob.Leave("news"), bob.Speak(loud{})); err != nil {
+			t.Error(err)
+		}
+		bob.join("news")
+		b.publish("news", "2")
+		bob.expect("in news", "EVENT news 2")
+		ana.expect("EVENT news 2")
+	})
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/diaphone-dev/diaphone/sockets"
 )
 
-// Session is one connection of one app. Join, Leave, Emit, SignIn and End are called
-// one at a time, from the callbacks of the connection; everything else is safe
+// Session is one connection of one app. Speak, Join, Leave, Emit, SignIn and End are
+// called one at a time, from the callbacks of the connection; everything else is safe
 // for concurrent use.
 type Session struct {
 	hub      *Hub
@@ -76,6 +76,16 @@ func (s *Session) Send(f *sockets.Frame) {
 	if s.conn.Send(f) == nil {
 		s.hub.sent.Add(1)
 	}
+}
+
+// Speak has the hub talk to the session in another protocol from now on. It must come
+// before the session is in any channel and watches anybody: ErrJoined afterwards.
+func (s *Session) Speak(p Protocol) error {
+	if len(s.seats) > 0 || len(s.watching) > 0 {
+		return ErrJoined
+	}
+	s.protocol = p
+	return nil
 }
 
 // Close begins the closing handshake.

@@ -16,6 +16,7 @@ type client struct {
 	protocol int
 	info     jsontext.Value // user_info of the signed-in user
 	pace     pace           // of its client events
+	since    known          // from where it resumes; nil: it has not asked to follow
 }
 
 // OnMessage implements sockets.Handler.
@@ -33,6 +34,8 @@ func (c *client) OnMessage(_ *sockets.Conn, payload []byte) {
 		c.subscribe(in)
 	case in.event == "pusher:unsubscribe":
 		c.unsubscribe(in)
+	case in.event == "diaphone:follow":
+		c.follow(in)
 	case in.event == "pusher:signin":
 		c.signIn(in)
 	case isClientEvent(in.event):

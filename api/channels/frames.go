@@ -14,12 +14,14 @@ import (
 // string that holds JSON, for Swift's and Java's clients read nothing else; only
 // pusher:error and pusher:signin_success carry an object, for Swift's and .NET's
 // read that.
-type wire struct{}
+type wire struct {
+	positions bool // are told before their events, where a history gives them: docs/history.md
+}
 
 var _ hub.Protocol = wire{}
 
 // Event implements hub.Protocol. The data goes out byte for byte.
-func (wire) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
+func (w wire) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
 	if e.Sender == "" && e.Position.Epoch == "" {
 		return channelFrame(e.Name, c, e.Data)
 	}
@@ -32,13 +34,28 @@ func (wire) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
 		b = append(b, `,"position":`...)
 		b = appendQuote(b, e.Position.String())
 	}
-	return sockets.Text(append(b, '}'))
+	event := sockets.Text(append(b, '}'))
+	if e.Position.Epoch != "" && w.positions {
+		return sockets.Join(position(c, e.Position), event)
+	}
+	return event
+}
+
+// position tells the position of the event that follows. It names the channel in its
+// data and not beside it: what comes with a channel, stock SDKs hand to the channel,
+// and an encrypted one takes it for a broken event.
+func position(c diaphone.ChannelName, p diaphone.Position) *sockets.Frame {
+	return ours("diaphone:position", `{"channel":`+string(quote(string(c)))+`,"position":`+string(quote(p.String()))+`}`)
 }
 
 // Resumed implements hub.Protocol.
 func (wire) Resumed(c diaphone.ChannelName, position diaphone.Position, complete bool) *sockets.Frame {
-	return channelFrame("diaphone:resumed", c, `{"position":`+string(quote(position.String()))+`,"complete":`+strconv.FormatBool(complete)+`}`)
+	return ours("diaphone:resumed", `{"channel":`+string(quote(string(c)))+`,"position":`+string(quote(position.String()))+
+		`,"complete":`+strconv.FormatBool(complete)+`}`)
 }
+
+// ours is an event of the connection that Pusher's protocol does not have.
+func ours(event, data string) *sockets.Frame { return connectionFrame(event, quote(data)) }
 
 // Subscribed implements hub.Protocol.
 func (wire) Subscribed(c diaphone.ChannelName, roster []hub.Member) *sockets.Frame {

@@ -19,6 +19,7 @@ func FuzzFrames(f *testing.F) {
 		`{"event":"pusher:subscribe","data":{"auth":"app-key:00","channel_data":"{\"user_id\":\"7\"}","channel":"presence-x"}}`,
 		`{"event":"pusher:subscribe","data":"{\"channel\":\"cache-x\"}"}`,
 		`{"event":"pusher:subscribe","data":{"auth":"","channel":"pub","since":"1f0c4b9a77d2e583:42"}}`,
+		`{"event":"diaphone:follow","data":{"since":{"pub":"1f0c4b9a77d2e583:42"}}}`,
 		`{"event":"pusher:unsubscribe","data":{"channel":"pub"}}`,
 		`{"event":"pusher:signin","data":{"auth":"app-key:00","user_data":"{\"id\":\"12345\"}"}}`,
 		`{"event":"client-typing","channel":"private-x","data":{"on":true}}`,

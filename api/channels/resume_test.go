@@ -16,12 +16,18 @@ func (v *visitor) resume(channel string, since any) (position string, complete b
 	}
 	v.emit("pusher:subscribe", data)
 	v.expect("pusher_internal:subscription_succeeded", channel, "{}")
+	return v.resumed(channel)
+}
+
+// resumed hears how the wish to resume a channel ended.
+func (v *visitor) resumed(channel string) (position string, complete bool) {
+	v.t.Helper()
 	f := v.hear()
 	var told struct {
-		Position string
-		Complete bool
+		Channel, Position string
+		Complete          bool
 	}
-	if f.Event != "diaphone:resumed" || f.Channel != channel || json.Unmarshal([]byte(f.text()), &told) != nil {
+	if f.Event != "diaphone:resumed" || f.Channel != "" || json.Unmarshal([]byte(f.text()), &told) != nil || told.Channel != channel {
 		v.t.Fatalf("heard %+v", f)
 	}
 	return told.Position, told.Complete

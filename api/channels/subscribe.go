@@ -59,27 +59,16 @@ func (c *client) subscribe(in incoming) {
 	member, err := c.admit(name, s)
 	var since *diaphone.Position
 	if err == nil {
-		since, err = s.since()
+		since, err = c.sinceOf(name, s)
 	}
 	if err == nil {
 		err = c.session.Resume(name, member, since)
 	}
 	if err != nil {
 		c.deny(name, err)
+		return
 	}
-}
-
-// since reads from where a client wants to resume; nil when it does not say.
-func (s *subscription) since() (*diaphone.Position, error) {
-	if len(s.Since) == 0 || string(s.Since) == "null" {
-		return nil, nil
-	}
-	text, ok := text(s.Since)
-	p, err := diaphone.ParsePosition(text)
-	if !ok || err != nil {
-		return nil, &denial{invalidError, http.StatusBadRequest, "Invalid since: it should be a position that came with an event, or empty"}
-	}
-	return &p, nil
+	delete(c.since, name) // subscribing once more is a new beginning
 }
 
 // admit checks that the client may enter, and as whom.
