@@ -27,12 +27,12 @@ conformance: deps ## run the acceptance list of Pusher Channels and write docs/c
 	$(GO) test -race -count 1 -timeout 5m ./test/conformance -rewrite
 
 .PHONY: deps
-deps: test/node_modules/.package-lock.json ## install what the tests need: a C compiler for the race detector, Chromium, npm packages
+deps: test/node_modules/.package-lock.json clients/js/node_modules/.package-lock.json ## install what the tests need: a C compiler for the race detector, Chromium, npm packages
 	@command -v cc >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium; }
 
-test/node_modules/.package-lock.json: test/package-lock.json
-	npm ci --prefix test --no-audit --no-fund --ignore-scripts
+%/node_modules/.package-lock.json: %/package-lock.json
+	npm ci --prefix $* --no-audit --no-fund --ignore-scripts
 
 .PHONY: lint
 lint: bin/golangci-lint ## gofmt, go vet and golangci-lint
@@ -54,4 +54,4 @@ bench-sockets: ## print the speed table of the live side (gateway on core 0, loa
 
 .PHONY: clean
 clean: ## remove what was built and installed here
-	rm -rf bin test/node_modules
+	rm -rf bin test/node_modules clients/js/node_modules
