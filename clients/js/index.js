@@ -16,10 +16,11 @@ export const resume = (pusher, { onGap, positions = {} }) => {
   }
 
   /**
-   * What is known of the channels that are, or were when the connection broke,
-   * subscribed to. A channel that the app leaves and subscribes to again is another
-   * object, and begins anew; undefined: whichever it will be.
-   * @type {Map<string, { channel?: object, position: string }>}
+   * What is known of the channels that are subscribed to, or were when the connection
+   * broke. One that the app leaves and subscribes to again is another object, and
+   * begins anew; undefined: whichever it will be. fresh: subscribed to for the first
+   * time, on this connection.
+   * @type {Map<string, { channel?: object, position: string, fresh?: boolean }>}
    */
   const last = new Map(Object.entries(positions).map(([name, position]) => [name, { position }]));
   /** Whether the server tells positions on this connection. */
@@ -36,8 +37,9 @@ export const resume = (pusher, { onGap, positions = {} }) => {
   const follow = () => {
     following = false;
     next = null;
-    for (const [name, { channel }] of last) {
-      if (channel && channel !== channelOf(name)) last.delete(name);
+    for (const [name, known] of last) {
+      if (known.channel && known.channel !== channelOf(name)) last.delete(name);
+      known.fresh = false;
     }
     const since = Object.entries(current());
     do {
@@ -45,21 +47,31 @@ export const resume = (pusher, { onGap, positions = {} }) => {
     } while (since.length > 0);
   };
 
-  /** @param {string} name @param {string} position @param {boolean} complete */
-  const joined = (name, position, complete) => {
+  /** A subscription was answered.
+   * @param {string} name */
+  const joined = (name) => {
     const channel = channelOf(name);
+    const known = last.get(name);
     if (!channel) {
       last.delete(name); // left while the answer was under way
-      return;
+    } else if (!known || (known.channel && known.channel !== channel)) {
+      last.set(name, { channel, position: "", fresh: true });
+    } else {
+      known.channel = channel;
+      if (!following) resumed({ channel: name, position: "", complete: false });
     }
-    const before = last.get(name);
-    const again = before && (!before.channel || before.channel === channel);
-    if (again && complete) {
-      before.channel = channel; // what was missed follows, and moves the position
-      return;
-    }
-    last.set(name, { channel, position });
-    if (again) tell({ channel: name, since: before.position, position });
+  };
+
+  /** Comes right behind that answer when the server tells positions. If complete, what
+   * was missed follows, and moves the position.
+   * @param {{ channel: string, position: string, complete: boolean }} told */
+  const resumed = ({ channel, position, complete }) => {
+    const known = last.get(channel);
+    if (!known || known.channel !== channelOf(channel) || complete) return;
+    const since = known.position;
+    known.position = position;
+    if (known.fresh) known.fresh = false;
+    else tell({ channel, since, position });
   };
 
   /** @param {import("./index.js").Gap} gap */
@@ -80,12 +92,12 @@ export const resume = (pusher, { onGap, positions = {} }) => {
     if (next && known && channel === next.channel) known.position = next.position;
     next = null;
     if (channel) {
-      if (event === "pusher_internal:subscription_succeeded" && !following) joined(channel, "", false);
+      if (event === "pusher_internal:subscription_succeeded") joined(channel);
       return;
     }
     if (event === "diaphone:following") following = true;
     else if (event === "diaphone:position") next = data;
-    else if (event === "diaphone:resumed") joined(data.channel, data.position, data.complete);
+    else if (event === "diaphone:resumed") resumed(data);
   };
 
   /** @param {string} name @param {any} data */
@@ -102,7 +114,7 @@ export const resume = (pusher, { onGap, positions = {} }) => {
     const channels = pusher.allChannels();
     if (channels.length === 0) follow();
     for (const channel of channels) {
-      if (channel.subscribed) joined(channel.name, "", false);
+      if (channel.subscribed) joined(channel.name);
     }
   }
   return {

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 var jsClient = filepath.Join("..", "..", "clients", "js")
 
 const (
-	// stageTimeout is for a machine that is busy; the whole takes about half a minute,
+	// stageTimeout is for a machine that is busy; the whole takes about 40 seconds,
 	// for pusher-js waits a second before each reconnect.
 	stageTimeout = 4 * time.Minute
 	// lineWait is how long a client is kept while the gateway restarts, as a load
@@ -132,6 +132,7 @@ type line struct {
 	all  sync.WaitGroup
 	mu   sync.Mutex
 	open map[*wire]struct{}
+	next []byte // what the next connection is cut before
 }
 
 // wire is one connection over the line.
@@ -139,6 +140,7 @@ type wire struct {
 	near, far net.Conn
 	mu        sync.Mutex // held while bytes go to the client
 	left      int        // bytes until the cut; negative: as many as there are
+	before    []byte     // is not let through; empty: all is
 }
 
 func newLine(t *testing.T, to string) *line {
@@ -176,6 +178,7 @@ func (p *line) pass(near net.Conn) {
 	}
 	w := &wire{near: near, far: far, left: -1}
 	p.mu.Lock()
+	w.before, p.next = p.next, nil
 	p.open[w] = struct{}{}
 	p.mu.Unlock()
 	var up sync.WaitGroup
@@ -208,12 +211,7 @@ func (w *wire) down() {
 	for {
 		n, err := w.far.Read(buffer)
 		w.mu.Lock()
-		cut := w.left >= 0 && n >= w.left
-		if cut {
-			n = w.left
-		} else if w.left >= 0 {
-			w.left -= n
-		}
+		n, cut := w.keep(buffer[:n])
 		_, _ = w.near.Write(buffer[:n])
 		w.mu.Unlock()
 		if cut {
@@ -225,6 +223,21 @@ func (w *wire) down() {
 			return
 		}
 	}
+}
+
+// keep tells how many of the bytes go through, and whether that is the end. w.mu is held.
+func (w *wire) keep(p []byte) (n int, cut bool) {
+	if i := bytes.Index(p, w.before); len(w.before) > 0 && i >= 0 {
+		return i, true
+	}
+	if w.left < 0 {
+		return len(p), false
+	}
+	if len(p) >= w.left {
+		return w.left, true
+	}
+	w.left -= len(p)
+	return len(p), false
 }
 
 func (w *wire) end() { _, _ = w.near.Close(), w.far.Close() }
@@ -252,6 +265,9 @@ func (p *line) each(do func(*wire)) {
 	}
 }
 
+// eventBytes is how an event begins on the wire.
+func eventBytes(name string) []byte { return []byte(`{"event":"` + name + `"`) }
+
 func (p *line) obey(w *harness.World, what string) error {
 	verb, text, _ := strings.Cut(what, "/")
 	n, _ := strconv.Atoi(text)
@@ -266,6 +282,16 @@ func (p *line) obey(w *harness.World, what string) error {
 			w.left = rand.IntN(n)
 			w.mu.Unlock()
 		})
+	case "now":
+		p.each(func(w *wire) {
+			w.mu.Lock()
+			w.before = eventBytes(text)
+			w.mu.Unlock()
+		})
+	case "next":
+		p.mu.Lock()
+		p.next = eventBytes(text)
+		p.mu.Unlock()
 	case "close":
 		p.each(func(w *wire) { w.closeWith(uint16(n)) })
 	case "kill":

@@ -41,6 +41,42 @@ for (const how of ["cut", "close/4200"]) {
   });
 }
 
+for (const [when, event] of [
+  ["now", "diaphone:position"],
+  ["now", "n"], // its position has come
+  ["next", "pusher_internal:subscription_succeeded"],
+  ["next", "diaphone:resumed"],
+]) {
+  test(`a cut right before ${event}`, async () => {
+    const { pusher, gaps } = connectResuming();
+    const name = "h-before-" + event.replace(":", "-");
+    const heard = await listen(pusher, name);
+    await count([name], 1, 1);
+    await heardExactly({ heard }, [1]);
+    await steer(`${when}/${event}`);
+    if (when === "next") await steer("cut");
+    await count([name], 2, 3);
+    await heardExactly({ heard }, [1, 2, 3]);
+    await count([name], 4, 4);
+    await heardExactly({ heard }, [1, 2, 3, 4]);
+    assert.deepEqual(gaps, []);
+  });
+}
+
+test("a first subscription that is cut behind its answer has a gap", async () => {
+  const { pusher, gaps } = connectResuming();
+  await connected(pusher);
+  let heard;
+  await broken(pusher, "now/diaphone:resumed", async () => {
+    heard = await listen(pusher, "h-first");
+    await count(["h-first"], 1, 1);
+  });
+  await until("the gap", () => gaps.length === 1);
+  await count(["h-first"], 2, 2);
+  await heardExactly({ heard }, [2]);
+  assert.deepEqual([gaps[0].channel, gaps[0].since, gaps.length], ["h-first", "", 1]);
+});
+
 test("an encrypted channel is resumed, and nothing on it is taken for a broken event", async (t) => {
   const complaints = t.mock.method(console, "error", () => {});
   const { pusher, gaps } = connectResuming();
@@ -202,12 +238,10 @@ test("a channel that was left and is subscribed to again begins anew", async () 
   await heardExactly({ again }, [3]);
   pusher.unsubscribe("h-left");
   pusher.unsubscribe("h-left-too");
-  let anew;
+  const anew = [];
   await broken(pusher, "cut", async () => {
     await count(["h-left", "h-left-too"], 4, 4);
-    const channel = pusher.subscribe("h-left"); // while there is no connection
-    channel.bind("n", (n) => anew.push(n));
-    anew = [];
+    pusher.subscribe("h-left").bind("n", (n) => anew.push(n)); // while there is no connection
   });
   await until("subscribed", () => pusher.channel("h-left").subscribed);
   await count(["h-left"], 5, 5);

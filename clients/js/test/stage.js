@@ -20,7 +20,10 @@ export const backend = new Server({
   encryptionMasterKeyBase64: Buffer.alloc(32, 7).toString("base64"),
 });
 
-/** Has the Go test do something: cut, cut/BYTES, close/CODE, kill, drain. */
+/**
+ * Has the Go test do something: cut, cut/BYTES, now/EVENT (cut right before that event),
+ * next/EVENT (the same on the next connection), close/CODE, kill, drain.
+ */
 export const steer = async (what) => {
   const answer = await fetch(`${STEER_URL}/${what}`, { method: "POST" });
   if (!answer.ok) throw new Error(`${what}: ${await answer.text()}`);
@@ -81,16 +84,12 @@ export const listen = async (pusher, name) => {
   return heard;
 };
 
-/** Breaks a client's connection, waits until it is noticed, and then does something. */
+/** Breaks a client's connection, does something, and waits until there is another. */
 export const broken = async (pusher, how, meanwhile) => {
   const before = pusher.connection.socket_id;
-  let gone = false;
-  const leave = ({ previous }) => (gone ||= previous === "connected");
-  pusher.connection.bind("state_change", leave);
   await steer(how);
   await meanwhile?.();
-  await until("a new connection", () => gone && pusher.connection.state === "connected" && pusher.connection.socket_id !== before);
-  pusher.connection.unbind("state_change", leave);
+  await until("a new connection", () => pusher.connection.state === "connected" && pusher.connection.socket_id !== before);
 };
 
 /** Publishes the numbers from up to to, each to all the channels. */
