@@ -66,7 +66,7 @@ func gather(t *testing.T, n int, resuming bool) *crowd {
 	for i, one := range c.callers {
 		all.Go(func() { one.run(ctx) })
 		if i%100 == 99 { // a crowd that comes, and not one that comes back
-			c.await(i+1, begun)
+			c.await(c.callers[i-99:i+1], begun)
 		}
 	}
 	t.Cleanup(func() {
@@ -76,29 +76,43 @@ func gather(t *testing.T, n int, resuming bool) *crowd {
 		}
 		all.Wait()
 	})
-	c.await(n, begun)
+	c.await(c.callers, begun)
 	t.Logf("%d clients in %d channels, subscribed within %s", n, len(c.channels), time.Since(begun).Round(time.Millisecond))
 	return c
 }
 
-// await waits until the first n callers have been back since a moment, and gives
-// how long after it each was.
-func (c *crowd) await(n int, since time.Time) []time.Duration {
+// until waits until something is so of each caller. Whoever it was once so of is not
+// asked again before all have been: asking thousands all the time costs as much as
+// what is waited for.
+func (c *crowd) until(what string, callers []*caller, so func(*caller) bool) {
 	c.t.Helper()
-	took := make([]time.Duration, 0, n)
-	harness.Until(c.t, patience, fmt.Sprintf("%d clients are subscribed", n), func() bool {
-		took = took[:0]
-		for _, one := range c.callers[:n] {
-			one.mu.Lock()
-			back := one.back
-			one.mu.Unlock()
-			if !back.After(since) {
-				return false
-			}
-			took = append(took, back.Sub(since))
+	asked := 0
+	harness.Until(c.t, patience, what, func() bool {
+		for asked < len(callers) && so(callers[asked]) {
+			asked++
 		}
-		return true
+		if asked < len(callers) {
+			return false
+		}
+		asked = 0
+		return !slices.ContainsFunc(callers, func(one *caller) bool { return !so(one) })
 	})
+}
+
+// await waits until the callers have been back since a moment, and gives how long
+// after it each was.
+func (c *crowd) await(callers []*caller, since time.Time) []time.Duration {
+	c.t.Helper()
+	back := func(one *caller) time.Duration {
+		one.mu.Lock()
+		defer one.mu.Unlock()
+		return one.back.Sub(since)
+	}
+	c.until(fmt.Sprintf("%d clients are subscribed", len(callers)), callers, func(one *caller) bool { return back(one) > 0 })
+	var took []time.Duration
+	for _, one := range callers {
+		took = append(took, back(one))
+	}
 	slices.Sort(took)
 	return took
 }
@@ -122,14 +136,7 @@ func (c *crowd) publish(n int) {
 // every roster is what it should be.
 func (c *crowd) settle() {
 	c.t.Helper()
-	harness.Until(c.t, patience, fmt.Sprintf("all have heard %d, and know who is there", c.last), func() bool {
-		for _, one := range c.callers {
-			if !one.settled(c.last) {
-				return false
-			}
-		}
-		return true
-	})
+	c.until(fmt.Sprintf("all have heard %d, and know who is there", c.last), c.callers, func(one *caller) bool { return one.settled(c.last) })
 }
 
 func (c *caller) settled(last int) bool {

@@ -35,7 +35,7 @@ func (c *crowd) cutAndResume() {
 	begun := time.Now()
 	c.cut()
 	c.publish(6) // to nobody, and to some while the others come back
-	c.t.Logf("all cut; back: %s", spread(c.await(many, begun)))
+	c.t.Logf("all cut; back: %s", spread(c.await(c.callers, begun)))
 	c.publish(3)
 	c.settle()
 	c.checkPresence()
@@ -55,7 +55,7 @@ func (c *crowd) killAndRestart() {
 	c.w.StartGateway()
 	c.t.Logf("killed; ready again after %s", time.Since(begun).Round(time.Millisecond))
 	c.publish(2) // to those who are back already, if any
-	c.t.Logf("back: %s", spread(c.await(many, begun)))
+	c.t.Logf("back: %s", spread(c.await(c.callers, begun)))
 	c.publish(3)
 	c.settle()
 	c.checkPresence()
@@ -78,7 +78,7 @@ func TestTheBooksNoticeAGap(t *testing.T) {
 	begun := time.Now()
 	c.cut()
 	c.publish(5)
-	c.await(few, begun)
+	c.await(c.callers, begun)
 	c.publish(1)
 	c.settle()
 	got := c.audit()
