@@ -82,13 +82,16 @@ func (d *Door) connectNowhere(c echo.Context) error {
 	})
 }
 
-// notFound answers on paths that are nobody's: clients that were given a wrong one
-// (pusher-js's wsPath) are told, too.
-func (d *Door) notFound(c echo.Context) error {
-	if !c.IsWebSocket() {
-		return echo.ErrNotFound
+// astray turns away clients that were given a wrong path (pusher-js's wsPath), which
+// is nobody's: they too must hear a close code.
+func (d *Door) astray(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		err := next(c)
+		if c.IsWebSocket() && (errors.Is(err, echo.ErrNotFound) || errors.Is(err, echo.ErrMethodNotAllowed)) {
+			return d.connectNowhere(c)
+		}
+		return err
 	}
-	return d.connectNowhere(c)
 }
 
 func (d *Door) upgrade(c echo.Context, accept func(*sockets.Conn) sockets.Handler) error {

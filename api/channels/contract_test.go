@@ -27,7 +27,7 @@ func TestTheContractOverHTTP(t *testing.T) {
 		{"POST", apitest.Key1 + "/418/" + secret + "/xhr_send?t=1&n=6", `["` + strings.Repeat("x", 1<<20) + `"]`, 413},
 		{"POST", apitest.Key1 + "/418/" + secret + "/xhr?t=1&n=7", `"` + strings.Repeat("x", 5<<10) + `"`, 413},
 		{"POST", apitest.Key1 + "/1000/" + secret + "/xhr", "", 404},
-		{"GET", apitest.Key1 + "/418/" + secret + "/xhr", "", 404},
+		{"GET", apitest.Key1 + "/418/" + secret + "/xhr", "", 405},
 	}
 	for _, x := range exchanges {
 		if got := s.Do("", x.method, "/pusher/app/"+x.path, x.body); got.Status != x.status {

@@ -64,6 +64,7 @@ func New(c Config) *Door {
 // Mount adds the door's routes. Everything below /apps/, /app and /pusher/app/ is
 // its own.
 func (d *Door) Mount(e *echo.Echo) {
+	e.Use(d.astray)
 	g := e.Group(d.prefix)
 	g.POST("/apps/:app/events", d.signed(d.postEvent))
 	g.POST("/apps/:app/batch_events", d.signed(d.postBatch))
@@ -74,7 +75,6 @@ func (d *Door) Mount(e *echo.Echo) {
 	g.GET("/apps/:app/channels/:channel/stats", d.signed(d.channelStats))
 	g.POST("/apps/:app/users/:user/terminate_connections", d.signed(d.terminate))
 	g.Any("/apps/*", func(c echo.Context) error { return c.String(http.StatusNotFound, "Not found") })
-	e.RouteNotFound("/*", d.notFound)
 
 	g.GET("/app/:key", d.connect)
 	g.GET("/app", d.connectNowhere)
