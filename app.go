@@ -11,6 +11,7 @@ type App struct {
 	Credentials []Credential
 	Limits      Limits
 	Channels    ChannelSettings
+	Confirm     Confirmation // for messages that do not say it themselves
 	Webhooks    []Webhook
 }
 

@@ -20,6 +20,7 @@ type Message struct {
 	Event        *Event
 	Notification *Notification
 	When         When
+	Confirm      Confirmation // of away; it matters while the message is published, and is not kept
 	AcceptedAt   time.Time
 	Expires      time.Time // no attempt begins after it
 }
@@ -51,19 +52,21 @@ func (a *Audience) Matches(d *Device) bool {
 // Event is what a socket receives.
 type Event struct {
 	Name         string
-	Data         string   // delivered unchanged; usually JSON
-	ExceptSocket SocketID // does not receive it; empty: none
-	Position     Position // in the channel's history; zero: none is kept
-	Sender       UserID   // the member who sent it, of a client event on a presence channel
+	Data         string    // delivered unchanged; usually JSON
+	ExceptSocket SocketID  // does not receive it; empty: none
+	Message      MessageID // that it is a half of; empty: of none that is stored
+	Position     Position  // in the channel's history; zero: none is kept
+	Sender       UserID    // the member who sent it, of a client event on a presence channel
 }
 
 // When says whether a live user's phone is spared.
 type When string
 
-// The two values of When.
+// The two values of When. A message of an event and a notification is for those who
+// are away unless it says otherwise; any other is for all.
 const (
 	Always When = "always" // push to phones whether or not their user is live
-	Away   When = "away"   // spare the phones of a user who is live at the moment of the attempt
+	Away   When = "away"   // spare the phones of a user who is proven to have taken it live
 )
 
 // Priority of a notification at its provider.
@@ -149,6 +152,10 @@ func (m *Message) Validate(maxEvent int) error {
 	}
 	if m.When != Always && m.When != Away {
 		f.addf("/when", "unknown_value", "when %q: use %s or %s", clip(string(m.When)), Always, Away)
+	}
+	m.Confirm.validate(&f)
+	if m.Confirm != (Confirmation{}) && m.When != Away {
+		f.addf("/confirm", "not_allowed", "confirm is for a message whose when is %s", Away)
 	}
 	if m.Event != nil {
 		m.validateEvent(&f, maxEvent)

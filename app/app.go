@@ -106,11 +106,11 @@ func (a *App) wire() error {
 	a.hub = hub.New(hub.Config{Sockets: sockets.Config{ReadLimit: channels.ReadLimit(apps.All()), Poller: a.config.Poller}})
 	a.push = push.New(push.Config{
 		Apps: apps.All(), Devices: a.store, Outbox: a.store, Providers: a.tenants.Providers,
-		Live: a.hub.Live, Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,
+		Taken: a.hub.Taken, Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,
 	})
 	a.gateway = gateway.New(gateway.Config{
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Notices: a.store, Providers: a.tenants.Providers,
-		Fanout: a.hub.Publish, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake,
+		Fanout: a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake,
 	})
 	registry.MustRegister(&parts{store: a.store, hub: a.hub})
 	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})

@@ -55,6 +55,7 @@ type (
 		Channels channelsEntry  `yaml:"channels"`
 		Limits   limitsEntry    `yaml:"limits"`
 		Webhooks []webhookEntry `yaml:"webhooks"`
+		Confirm  confirmEntry   `yaml:"confirm"`
 	}
 	keyEntry struct {
 		Key    string          `yaml:"key"`
@@ -189,7 +190,8 @@ var appID = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,64}\z`)
 
 func (r *appsReader) app(at string, e *appEntry) {
 	a := diaphone.App{ID: diaphone.AppID(e.ID), Name: e.Name,
-		Limits: r.limits(at+".limits", e.Limits), Channels: r.channels(at+".channels", e.Channels)}
+		Limits: r.limits(at+".limits", e.Limits), Channels: r.channels(at+".channels", e.Channels),
+		Confirm: r.confirm(at+".confirm", e.Confirm)}
 	if !appID.MatchString(e.ID) {
 		r.faultf(at+".id", "an app id is 1 to 64 letters, digits, _ or -; Pusher's SDKs want digits only")
 	}

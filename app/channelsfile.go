@@ -22,6 +22,10 @@ type (
 		Events int           `yaml:"events"`
 		For    time.Duration `yaml:"for"`
 	}
+	confirmEntry struct {
+		Within time.Duration  `yaml:"within"`
+		By     diaphone.Proof `yaml:"by"`
+	}
 	limitsEntry struct {
 		EventBytes      int `yaml:"event_bytes"`
 		Connections     int `yaml:"connections"`
@@ -70,4 +74,14 @@ func (r *appsReader) limits(at string, e limitsEntry) diaphone.Limits {
 		}
 	}
 	return diaphone.Limits(e)
+}
+
+func (r *appsReader) confirm(at string, e confirmEntry) diaphone.Confirmation {
+	if w := e.Within; w != 0 && (w < diaphone.MinConfirmWithin || w > diaphone.MaxConfirmWithin) {
+		r.faultf(at+".within", "%s to %s; leave it out for %s", diaphone.MinConfirmWithin, diaphone.MaxConfirmWithin, diaphone.DefaultConfirmWithin)
+	}
+	if e.By != "" && e.By != diaphone.ByPong && e.By != diaphone.ByReceipt {
+		r.faultf(at+".by", "%q: use %s or %s", e.By, diaphone.ByPong, diaphone.ByReceipt)
+	}
+	return diaphone.Confirmation(e)
 }

@@ -29,7 +29,7 @@ type BatchResult struct {
 // context ends what has not been accepted by then.
 func (g *Gateway) PublishBatch(ctx context.Context, batch []Publication) []BatchResult {
 	results := make([]BatchResult, len(batch))
-	apps := make([]*diaphone.App, len(batch))
+	delivers := make([]func(), len(batch))
 	var accepting sync.WaitGroup
 	for i, p := range batch {
 		app, err := g.prepare(p.Message)
@@ -37,15 +37,14 @@ func (g *Gateway) PublishBatch(ctx context.Context, batch []Publication) []Batch
 			results[i].Err = err
 			continue
 		}
-		apps[i] = app
 		accepting.Go(func() {
-			results[i].Published, results[i].Err = g.accept(ctx, app, p.Message, p.Idempotency)
+			results[i].Published, delivers[i], results[i].Err = g.accept(ctx, app, p.Message, p.Idempotency)
 		})
 	}
 	accepting.Wait()
-	for i, r := range results {
-		if r.Err == nil && !r.Replayed {
-			g.fanOut(apps[i], batch[i].Message)
+	for _, deliver := range delivers {
+		if deliver != nil { // nil: it was refused
+			deliver()
 		}
 	}
 	return results

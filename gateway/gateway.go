@@ -25,6 +25,10 @@ type Config struct {
 	Providers map[diaphone.Lane]providers.Provider
 	// Fanout hands an event to the live side and does not wait for sockets.
 	Fanout func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event)
+	// Await announces a message of which it is to be known who takes it live. The
+	// function that it gives is called once: it is Fanout for that message, without an
+	// event (nil) only asks who is there, and without channels forgets the message.
+	Await func(app *diaphone.App, w diaphone.Awaited) (fanOut func(channels []diaphone.ChannelName, e *diaphone.Event))
 	// Past gives what the live side has kept of a channel's events; ok is false when
 	// the app keeps none of the channel.
 	Past func(app *diaphone.App, c diaphone.ChannelName, since diaphone.Position, most int) (past diaphone.Past, ok bool)
@@ -68,12 +72,11 @@ func (g *Gateway) Publish(ctx context.Context, m *diaphone.Message, idem storage
 	if err != nil {
 		return Published{}, err
 	}
-	p, err := g.accept(ctx, app, m, idem)
-	if err != nil || p.Replayed {
-		return p, err
+	p, deliver, err := g.accept(ctx, app, m, idem)
+	if err == nil {
+		deliver()
 	}
-	g.fanOut(app, m)
-	return p, nil
+	return p, err
 }
 
 // prepare checks a message and gives it its id and its times.
@@ -84,6 +87,9 @@ func (g *Gateway) prepare(m *diaphone.Message) (*diaphone.App, error) {
 	}
 	if m.When == "" {
 		m.When = diaphone.Always
+		if m.Event != nil && m.Notification != nil {
+			m.When = diaphone.Away
+		}
 	}
 	if err := m.Validate(app.Limits.MaxEventBytes()); err != nil {
 		return nil, err
@@ -99,28 +105,44 @@ func (g *Gateway) prepare(m *diaphone.Message) (*diaphone.App, error) {
 	return app, nil
 }
 
-// accept brings a prepared message to disk, if it belongs there.
-func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Message, idem storage.Idempotency) (Published, error) {
+// accept brings a prepared message to disk, if it belongs there. deliver, which must be
+// called then, hands it to whoever is live.
+func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Message, idem storage.Idempotency) (p Published, deliver func(), err error) {
+	event := m.Event // m is shared once it is accepted
 	if m.Notification == nil && idem.Key == "" {
-		return Published{ID: m.ID}, nil
+		return Published{ID: m.ID}, func() { g.fanOut(app, &m.To, event) }, nil
+	}
+	if event != nil {
+		stored := *event
+		stored.Message = m.ID
+		event = &stored
+	}
+	deliver = func() { g.fanOut(app, &m.To, event) }
+	forget := func() {}
+	if m.Notification != nil && m.When == diaphone.Away {
+		// Before it is on disk: the lanes ask as soon as it is.
+		c := m.Confirm.Or(app.Confirm).InForce()
+		fanOut := g.parts.Await(app, diaphone.Awaited{Message: m.ID, By: c.By, Until: time.Now().Add(c.Within)})
+		deliver = func() { fanOut(listeners(&m.To), event) }
+		forget = func() { fanOut(nil, nil) }
 	}
 	accepted, err := g.parts.Outbox.Accept(ctx, m, idem, app.Route)
 	if err != nil {
-		return Published{}, fmt.Errorf("accept a message: %w", err)
+		forget()
+		return Published{}, nil, fmt.Errorf("accept a message: %w", err)
 	}
-	if !accepted.Replayed {
+	if accepted.Replayed {
+		deliver = forget
+	} else {
 		g.parts.Wake(accepted.Lanes, !accepted.Planned)
 	}
-	return Published{ID: accepted.ID, Stored: true, Replayed: accepted.Replayed, Counts: accepted.Counts}, nil
+	return Published{ID: accepted.ID, Stored: true, Replayed: accepted.Replayed, Counts: accepted.Counts}, deliver, nil
 }
 
-// fanOut hands the event of an accepted message to the live side.
-func (g *Gateway) fanOut(app *diaphone.App, m *diaphone.Message) {
-	if m.Event == nil {
-		return
-	}
-	if channels := listeners(&m.To); len(channels) > 0 {
-		g.parts.Fanout(app, channels, *m.Event)
+// fanOut hands an event to whoever is live.
+func (g *Gateway) fanOut(app *diaphone.App, to *diaphone.Audience, e *diaphone.Event) {
+	if channels := listeners(to); e != nil && len(channels) > 0 {
+		g.parts.Fanout(app, channels, *e)
 	}
 }
 

@@ -48,7 +48,8 @@ type guest struct {
 	far   net.Conn
 	mu    sync.Mutex
 	heard []string
-	code  int // of the close frame
+	code  int  // of the close frame
+	numb  bool // reads, and answers no ping
 }
 
 func (b *bubble) visit() *guest {
@@ -106,7 +107,12 @@ func (g *guest) listen() {
 			g.heard = append(g.heard, string(p))
 			g.mu.Unlock()
 		case ws.OpPing:
-			_ = ws.WriteFrame(g.far, ws.MaskFrame(ws.NewPongFrame(p)))
+			g.mu.Lock()
+			numb := g.numb
+			g.mu.Unlock()
+			if !numb {
+				_ = ws.WriteFrame(g.far, ws.MaskFrame(ws.NewPongFrame(p)))
+			}
 		case ws.OpClose:
 			code, _ := ws.ParseCloseFrameData(p)
 			g.mu.Lock()

@@ -8,6 +8,7 @@ type carrier struct {
 	round   *round
 	letters []*letter
 	to      uint64 // behind the number of the last letter
+	awaited uint64 // and of the last whose taking is awaited
 }
 
 // deliver hands a subscriber all that it lacks, and counts the letters.
@@ -16,7 +17,12 @@ func (c *carrier) deliver(s *seat) (sent int) {
 		from, to := s.next, c.limit(s.next)
 		s.next = to
 		frame, n := c.frame(s.session, from, to)
-		if n > 0 && s.session.conn.Send(frame) == nil {
+		switch {
+		case n == 0:
+		case from < c.awaited:
+			s.session.sendAwaited(frame, c.awaits(s, from, to))
+			sent += n
+		case s.session.conn.Send(frame) == nil:
 			sent += n
 		}
 	}
@@ -72,4 +78,18 @@ func (c *carrier) join(s *Session, from, to uint64) (*sockets.Frame, int) {
 		return nil, 0
 	}
 	return sockets.Join(frames...), len(frames)
+}
+
+// awaits are the proofs that a subscriber's taking of some letters would give.
+func (c *carrier) awaits(s *seat, from, to uint64) (all []proof) {
+	user := s.user()
+	if user == "" {
+		return nil
+	}
+	for i := from; i < to; i++ {
+		if l := c.letter(i); l.awaited != nil && l.except != s.session {
+			all = append(all, proof{l.awaited, user})
+		}
+	}
+	return all
 }

@@ -101,6 +101,10 @@ func (r *room) take(l *letter) (first, behind bool) {
 		return false, false
 	}
 	first = r.add(l)
+	if l.awaited != nil {
+		r.awaited = r.next
+		l.awaited.expect(r.seats, l.except)
+	}
 	return first, len(r.letters) >= queueSize
 }
 
@@ -147,7 +151,7 @@ func (h *Hub) turn(r *room) (more bool) {
 	var seats [turnSize]*seat
 	r.mu.Lock()
 	n := r.begin(seats[:])
-	c := carrier{round: &r.round, letters: r.letters, to: r.next}
+	c := carrier{round: &r.round, letters: r.letters, to: r.next, awaited: r.awaited}
 	r.mu.Unlock()
 	sent := 0
 	for _, s := range seats[:n] {

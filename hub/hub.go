@@ -29,6 +29,8 @@ type Protocol interface {
 	MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.Frame
 	// Count tells the subscribers how many they are.
 	Count(c diaphone.ChannelName, n int) *sockets.Frame
+	// ReceiptWanted goes right behind an event whose message waits for a receipt.
+	ReceiptWanted(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame
 	// Watchlist tells which of the users that a session watches are online, or have
 	// come and gone.
 	Watchlist(online, offline []diaphone.UserID) *sockets.Frame
@@ -63,6 +65,7 @@ type Hub struct {
 	ready    ready
 	later    later
 	sent     atomic.Uint64
+	awaiting awaiting
 	open     atomic.Int64 // sessions
 	draining atomic.Bool
 	emptied  chan struct{} // hears when open falls to 0
@@ -105,26 +108,36 @@ func (h *Hub) Run(ctx context.Context) error {
 // Where the channel has a cache or the app wants a history, it is kept for those who
 // come later, whoever they are.
 func (h *Hub) Publish(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event) {
-	t := h.tenantOf(app)
-	var except *Session
-	if e.ExceptSocket != "" {
-		except = t.session(e.ExceptSocket)
+	h.publish(h.tenantOf(app), channels, outgoing{Event: e})
+}
+
+func (h *Hub) publish(t *tenant, channels []diaphone.ChannelName, o outgoing) {
+	if o.ExceptSocket != "" {
+		o.except = t.session(o.ExceptSocket)
 	}
 	for _, c := range channels {
 		if t.keeps(c) {
-			h.keep(t, c, e, except)
+			h.keep(t, c, o)
 		} else if r := t.rooms.room(c); r != nil {
-			h.post(r, eventLetter(c, &e, except))
+			h.post(r, o.letter(c))
 		}
 	}
 }
 
-func eventLetter(c diaphone.ChannelName, e *diaphone.Event, except *Session) *letter {
-	return &letter{
-		except: except,
-		size:   len(e.Data),
-		encode: func(p Protocol) *sockets.Frame { return p.Event(c, e) },
+// outgoing is an event on its way into channels.
+type outgoing struct {
+	diaphone.Event
+	except  *Session
+	awaited *awaited
+}
+
+func (o *outgoing) letter(c diaphone.ChannelName) *letter {
+	e := o.Event // with the position that it has in this channel
+	encode := func(p Protocol) *sockets.Frame { return p.Event(c, &e) }
+	if o.awaited != nil {
+		encode = o.awaited.behind(c, &e)
 	}
+	return &letter{except: o.except, awaited: o.awaited, size: len(e.Data), encode: encode}
 }
 
 // Live tells whether the user has a signed-in session, or one in a presence

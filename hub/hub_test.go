@@ -61,6 +61,10 @@ func (plain) MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.F
 
 func (plain) Count(c diaphone.ChannelName, n int) *sockets.Frame { return line("count", c, n) }
 
+func (plain) ReceiptWanted(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
+	return line("receipt?", c, e.Message)
+}
+
 func (plain) Watchlist(online, offline []diaphone.UserID) *sockets.Frame {
 	return line("watch", online, offline)
 }
@@ -106,11 +110,11 @@ func (c commands) OnMessage(_ *sockets.Conn, p []byte) {
 	c.s.Send(line("ok"))
 }
 
-func (commands) OnPong(*sockets.Conn, uint64)   {}
-func (c commands) OnClose(*sockets.Conn, int)   { c.s.End() }
-func (refused) OnMessage(*sockets.Conn, []byte) {}
-func (refused) OnPong(*sockets.Conn, uint64)    {}
-func (refused) OnClose(*sockets.Conn, int)      {}
+func (c commands) OnPong(_ *sockets.Conn, f uint64) { c.s.Pong(f) }
+func (c commands) OnClose(*sockets.Conn, int)       { c.s.End() }
+func (refused) OnMessage(*sockets.Conn, []byte)     {}
+func (refused) OnPong(*sockets.Conn, uint64)        {}
+func (refused) OnClose(*sockets.Conn, int)          {}
 
 type refused struct{}
 

@@ -30,6 +30,7 @@ type room struct {
 	next     uint64    // the number of the next letter; letters has those right before it
 	busy     bool      // somebody carries letters out
 	tally    tally
+	awaited  uint64 // behind the number of the last letter whose taking is awaited
 	watch    *watch // of a watched user's room; nil in a channel's
 	round    round
 }
@@ -51,10 +52,11 @@ type member struct {
 
 // letter is one thing that a room's subscribers hear.
 type letter struct {
-	except *Session
-	size   int // about the bytes of its frame
-	encode func(Protocol) *sockets.Frame
-	frames []written // one for each protocol met so far; guarded by the gate
+	except  *Session
+	awaited *awaited // what is to be known of who has taken it; nil: nothing
+	size    int      // about the bytes of its frame
+	encode  func(Protocol) *sockets.Frame
+	frames  []written // one for each protocol met so far; guarded by the gate
 }
 
 type written struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -21,8 +22,9 @@ type Session struct {
 	conn     *sockets.Conn
 	protocol Protocol
 	id       diaphone.SocketID
-	user     diaphone.UserID // signed in; empty: not
-	seats    []*seat         // few, for most; a map for each would weigh more than the rest
+	user     atomic.Pointer[diaphone.UserID] // signed in; nil: not
+	proofs   atomic.Pointer[proofs]
+	seats    []*seat // few, for most; a map for each would weigh more than the rest
 	watching []*seat
 	replayed int         // bytes of the past that it was sent
 	expiry   *time.Timer // until somebody vouches for the session
@@ -69,7 +71,12 @@ func newSocketID() diaphone.SocketID {
 func (s *Session) ID() diaphone.SocketID { return s.id }
 
 // User is who the session is signed in as; empty when it is not.
-func (s *Session) User() diaphone.UserID { return s.user }
+func (s *Session) User() diaphone.UserID {
+	if u := s.user.Load(); u != nil {
+		return *u
+	}
+	return ""
+}
 
 // Send hands a frame to this connection only. A failed one ends by itself.
 func (s *Session) Send(f *sockets.Frame) {
@@ -112,11 +119,11 @@ func (s *Session) seatIn(c diaphone.ChannelName) int {
 // SignIn binds the session to a user for good. Signing in again as the same user
 // changes nothing; as another it is ErrOtherUser.
 func (s *Session) SignIn(u diaphone.UserID) error {
-	switch s.user {
+	switch s.User() {
 	case u:
 		return nil
 	case "":
-		s.user = u
+		s.user.Store(&u)
 		s.tenant.people.change(u, func(p *person) { p.signed[s] = struct{}{} })
 		s.hub.follow(s.tenant, u)
 		s.vouch()
@@ -228,10 +235,11 @@ func (s *Session) End() {
 		s.stand(taken)
 	}
 	s.seats, s.watching = nil, nil
-	if s.user != "" {
-		s.tenant.people.change(s.user, func(p *person) { delete(p.signed, s) })
-		s.hub.follow(s.tenant, s.user)
+	if u := s.User(); u != "" {
+		s.tenant.people.change(u, func(p *person) { delete(p.signed, s) })
+		s.hub.follow(s.tenant, u)
 	}
+	s.loseProofs()
 	s.vouch() // its timer is of no more use
 	s.tenant.exit(s)
 	if s.hub.open.Add(-1) == 0 {

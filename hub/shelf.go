@@ -112,8 +112,9 @@ func (t *tenant) keeps(c diaphone.ChannelName) bool {
 }
 
 // keep posts an event to a channel and keeps it for those who come later.
-func (h *Hub) keep(t *tenant, c diaphone.ChannelName, e diaphone.Event, except *Session) {
+func (h *Hub) keep(t *tenant, c diaphone.ChannelName, o outgoing) {
 	s, now := t.shelves.of(c), time.Now()
+	e := o.Event
 	s.mu.Lock()
 	if rule, ok := t.app.Channels.HistoryOf(c); ok {
 		s.past.put(c, &e, rule, now)
@@ -121,12 +122,13 @@ func (h *Hub) keep(t *tenant, c diaphone.ChannelName, e diaphone.Event, except *
 	if c.IsCache() {
 		s.put(c, &e, now)
 	}
+	o.Event = e
 	r := t.rooms.room(c)
 	if r == nil {
 		s.mu.Unlock()
 		return
 	}
-	first, behind := r.take(eventLetter(c, &e, except))
+	first, behind := r.take(o.letter(c))
 	s.mu.Unlock()
 	h.carry(r, first, behind)
 }

@@ -13,6 +13,7 @@ type attempted struct {
 	held    *held
 	result  storage.Result
 	outcome *diaphone.Outcome // nil: no attempt was made
+	wait    *waiting          // nothing has become of it yet: a proof is awaited
 	step    step
 }
 
@@ -37,8 +38,11 @@ func (l *lane) attempt(ctx context.Context, h *held, item storage.Item) attempte
 		again.RetryAt = time.Now().Add(time.Second)
 		return attempted{held: h, result: again}
 	}
-	if r, spared := l.spare(m, &device, item); spared {
-		return attempted{held: h, result: r}
+	if !m.To.Matches(&device) {
+		return attempted{held: h, result: ended(item, diaphone.Cancelled, "left_audience")}
+	}
+	if a, live := l.takenLive(h, item, &device); live {
+		return a
 	}
 	token := tokenOf(&device, item.Kind)
 	if token == nil {
@@ -61,19 +65,6 @@ func (l *lane) attempt(ctx context.Context, h *held, item storage.Item) attempte
 	return attempted{held: h, result: r, outcome: &o, step: s}
 }
 
-// spare decides what needs no push after all: the device has left the audience,
-// or its user is live and the message is for those who are away. Confirmed
-// delivery will take the place of the look at Live.
-func (l *lane) spare(m *diaphone.Message, d *diaphone.Device, item storage.Item) (storage.Result, bool) {
-	if !m.To.Matches(d) {
-		return ended(item, diaphone.Cancelled, "left_audience"), true
-	}
-	if m.When == diaphone.Away && d.User != "" && l.engine.Live(l.id.App, d.User) {
-		return ended(item, diaphone.Suppressed, "user_live"), true
-	}
-	return storage.Result{}, false
-}
-
 func tokenOf(d *diaphone.Device, kind diaphone.TokenKind) *diaphone.Token {
 	for i := range d.Tokens {
 		if d.Tokens[i].Kind == kind {
@@ -86,6 +77,15 @@ func tokenOf(d *diaphone.Device, kind diaphone.TokenKind) *diaphone.Token {
 // collect takes an ended attempt into the lane's state: what it means for the
 // lane happens at once, what it means for the delivery waits to be settled.
 func (l *lane) collect(a attempted) {
+	if a.wait != nil {
+		if l.await(a.wait) {
+			l.flying--
+			l.pacer.refund()
+			return
+		}
+		a.result = ended(a.wait.item, diaphone.Pending, "awaiting_confirmation")
+		a.result.RetryAt = a.wait.until
+	}
 	defer func() { l.results = append(l.results, a) }()
 	if a.outcome == nil {
 		l.pacer.refund() // it was booked, and nothing was sent

@@ -21,9 +21,10 @@ type Config struct {
 	Devices   storage.Devices
 	Outbox    storage.Outbox
 	Providers map[diaphone.Lane]providers.Provider
-	// Live tells whether a user has a signed-in or presence socket open. It is
-	// asked for messages sent to those who are away, at the moment of the attempt.
-	Live    func(app diaphone.AppID, user diaphone.UserID) bool
+	// Taken tells whether a user is proven to have taken a message live, or until when
+	// that may still turn out (zero: it will not). It is asked for messages to those who
+	// are away, before each attempt, and must not wait for anything.
+	Taken   func(app diaphone.AppID, m diaphone.MessageID, user diaphone.UserID) (proven bool, until time.Time)
 	Logger  *slog.Logger
 	Metrics *Metrics
 

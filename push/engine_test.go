@@ -80,9 +80,9 @@ type world struct {
 	store  *bolt.Store
 	vendor *vendor
 	engine *push.Engine
-	outbox storage.Outbox     // between engine and store; nil: the store
-	sender providers.Provider // nil: the vendor
-	live   func(diaphone.UserID) bool
+	outbox storage.Outbox                                       // between engine and store; nil: the store
+	sender providers.Provider                                   // nil: the vendor
+	taken  func(diaphone.UserID) (proven bool, until time.Time) // nil: nobody takes anything live
 }
 
 const credential = "fcm"
@@ -109,8 +109,13 @@ func (w *world) run() (stop func()) {
 	c := push.Config{
 		Apps: []*diaphone.App{w.app}, Devices: w.store, Outbox: w.store,
 		Providers: make(map[diaphone.Lane]providers.Provider),
-		Live:      func(_ diaphone.AppID, u diaphone.UserID) bool { return w.live != nil && w.live(u) },
-		Logger:    slog.New(slog.DiscardHandler), Metrics: push.NewMetrics(prometheus.NewRegistry()),
+		Taken: func(_ diaphone.AppID, _ diaphone.MessageID, u diaphone.UserID) (bool, time.Time) {
+			if w.taken == nil {
+				return false, time.Time{}
+			}
+			return w.taken(u)
+		},
+		Logger: slog.New(slog.DiscardHandler), Metrics: push.NewMetrics(prometheus.NewRegistry()),
 	}
 	if w.outbox != nil {
 		c.Outbox = w.outbox
@@ -334,10 +339,10 @@ func TestNothingButGoneDeletesAToken(t *testing.T) {
 	}
 }
 
-func TestAwaySparesWhoIsLive(t *testing.T) {
+func TestAwaySparesWhoHasTakenItLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, diaphone.Credential{}, accept)
-		w.live = func(u diaphone.UserID) bool { return u == "ana" }
+		w.taken = func(u diaphone.UserID) (bool, time.Time) { return u == "ana", time.Time{} }
 		defer w.run()()
 		w.devices(2, "news") // both of ana's
 		w.put(diaphone.Device{App: "1", ID: "bobs", Platform: diaphone.Android, User: "bob", Channels: []diaphone.ChannelName{"news"},

@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -27,6 +28,7 @@ type lane struct {
 	pacer    pacer
 	pause    pause
 	work     worklist
+	waiting  waitingRoom // neither in work nor in flight
 	flying   int         // attempts under way, and results not yet durable: the bound on duplicates after a crash
 	results  []attempted // to be settled
 	settling bool        // a settlement is under way
@@ -69,7 +71,8 @@ func (l *lane) run(ctx, attempts context.Context) {
 		wait := tick
 		if stop != nil {
 			l.refill(ctx, now)
-			wait = l.launch(attempts, now)
+			wait = l.ask(now)
+			wait = min(wait, l.launch(attempts, now))
 		}
 		wait = min(wait, l.settle(attempts, now))
 		l.engine.Metrics.flying(l.id, l.flying)
@@ -188,7 +191,7 @@ func (l *lane) held(now time.Time) time.Duration {
 // need not wait for the lease.
 func (l *lane) release(now time.Time) {
 	var back []storage.Settlement
-	for _, h := range l.work.drain() {
+	for _, h := range l.claimed() {
 		if h.until.After(now) {
 			back = append(back, storage.Settlement{Batch: h.batch, Release: true})
 		}
@@ -201,10 +204,27 @@ func (l *lane) release(now time.Time) {
 	}
 }
 
+// claimed empties the worklist and the waiting room and gives the batches that were
+// in them, each once.
+func (l *lane) claimed() (all []*held) {
+	all = l.work.drain()
+	for _, w := range l.waiting.all {
+		all = append(all, w.held)
+	}
+	l.waiting = waitingRoom{}
+	there := make(map[*held]bool)
+	return slices.DeleteFunc(all, func(h *held) bool {
+		before := there[h]
+		there[h] = true
+		return before
+	})
+}
+
 // abandon waits for the attempts that were cut short. The store does not record
 // outcomes any more, so they are made again after the next start.
 func (l *lane) abandon() {
 	for l.flying > len(l.results) {
 		l.collect(<-l.ended)
 	}
+	l.claimed()
 }

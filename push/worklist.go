@@ -17,10 +17,17 @@ type held struct {
 // worklist is what a lane has claimed and not launched: urgent first, then in
 // the order claimed. It belongs to the lane's goroutine.
 type worklist struct {
+	again        []single // come out of the waiting room, and go first
 	urgent, bulk []*held
 	urgentItems  int
 	bulkItems    int
 	soonest      time.Time // no delivery expires before it
+}
+
+// single is one delivery of a batch.
+type single struct {
+	held *held
+	item storage.Item
 }
 
 func (w *worklist) len() int { return w.urgentItems + w.bulkItems }
@@ -40,6 +47,11 @@ func (w *worklist) add(b *storage.Batch, until time.Time) {
 // peek gives the next delivery. Batches whose lease has run out are dropped:
 // they are back in the queue and would be sent twice.
 func (w *worklist) peek(now time.Time) (h *held, item storage.Item, ok bool) {
+	for ; len(w.again) > 0; w.again = w.again[1:] {
+		if s := w.again[0]; s.held.until.After(now) {
+			return s.held, s.item, true
+		}
+	}
 	for {
 		queue, items := w.head()
 		if len(*queue) == 0 {
@@ -56,6 +68,10 @@ func (w *worklist) peek(now time.Time) (h *held, item storage.Item, ok bool) {
 
 // pop takes what peek gave.
 func (w *worklist) pop() {
+	if len(w.again) > 0 {
+		w.again = w.again[1:]
+		return
+	}
 	queue, items := w.head()
 	(*queue)[0].next++
 	*items--
@@ -104,6 +120,9 @@ func (w *worklist) expire(h *held, now time.Time) (found []attempted) {
 // drain empties the list and gives what was in it.
 func (w *worklist) drain() []*held {
 	all := append(w.urgent, w.bulk...)
+	for _, s := range w.again {
+		all = append(all, s.held)
+	}
 	*w = worklist{}
 	return all
 }

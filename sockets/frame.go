@@ -62,6 +62,9 @@ func ping(fence uint64) *Frame {
 	return compile(ws.OpPing, binary.BigEndian.AppendUint64(nil, fence))
 }
 
+// Ping is the frame that Conn.Fence sends, to be joined to others and shared.
+func Ping(fence uint64) *Frame { return ping(fence) }
+
 // fenceOf reads the payload of a pong; ok is false for one that no fence of ours asked for.
 func fenceOf(payload []byte) (fence uint64, ok bool) {
 	if len(payload) != 8 {

@@ -156,7 +156,7 @@ type Settlement struct {
 type Result struct {
 	Index   uint32
 	State   diaphone.State    // Pending: again at RetryAt
-	Reason  string            // why, where no attempt says it: "expired", "user_live", …
+	Reason  string            // why, where no attempt says it: "expired", "taken_live", …
 	Attempt *diaphone.Attempt // nil: decided without one
 	RetryAt time.Time         // Pending only
 	Tries   int               // attempts that count, after this one

@@ -49,6 +49,7 @@ type Fanned struct {
 	App      diaphone.AppID
 	Channels []diaphone.ChannelName
 	Event    diaphone.Event
+	Awaited  *diaphone.Awaited // nil: nobody asks who has taken it
 }
 
 // Server is a running HTTP side with all its doors, a real store beneath and a live
@@ -145,6 +146,18 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.fans = append(s.fans, Fanned{App: app.ID, Channels: channels, Event: e})
+		},
+		Await: func(app *diaphone.App, w diaphone.Awaited) func([]diaphone.ChannelName, *diaphone.Event) {
+			publish := live.Await(app, w)
+			return func(channels []diaphone.ChannelName, e *diaphone.Event) {
+				publish(channels, e)
+				if e == nil {
+					return
+				}
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.fans = append(s.fans, Fanned{App: app.ID, Channels: channels, Event: *e, Awaited: &w})
+			}
 		},
 		Wake: func([]diaphone.Lane, bool) {},
 		Live: gateway.Live{

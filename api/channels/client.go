@@ -38,6 +38,8 @@ func (c *client) OnMessage(_ *sockets.Conn, payload []byte) {
 		c.follow(in)
 	case in.event == "pusher:signin":
 		c.signIn(in)
+	case in.event == "diaphone:receipt":
+		c.receipt(in)
 	case isClientEvent(in.event):
 		c.whisper(in)
 	default:
@@ -45,8 +47,25 @@ func (c *client) OnMessage(_ *sockets.Conn, payload []byte) {
 	}
 }
 
-// OnPong implements sockets.Handler; no fence is set yet.
-func (c *client) OnPong(*sockets.Conn, uint64) {}
+// receipt takes the app's word that it has taken a message.
+func (c *client) receipt(in incoming) {
+	var args struct {
+		MessageID jsontext.Value `json:"message_id"`
+	}
+	if err := in.arguments(&args); err != nil {
+		c.complain(err.Error())
+		return
+	}
+	id, _ := text(args.MessageID)
+	if _, ok := diaphone.MessageID(id).Bytes(); !ok {
+		c.complain("Invalid data in diaphone:receipt: message_id should be the id of a message")
+		return
+	}
+	c.session.Receipt(diaphone.MessageID(id))
+}
+
+// OnPong implements sockets.Handler.
+func (c *client) OnPong(_ *sockets.Conn, fence uint64) { c.session.Pong(fence) }
 
 // OnClose implements sockets.Handler.
 func (c *client) OnClose(*sockets.Conn, int) { c.session.End() }

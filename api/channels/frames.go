@@ -22,13 +22,17 @@ var _ hub.Protocol = wire{}
 
 // Event implements hub.Protocol. The data goes out byte for byte.
 func (w wire) Event(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
-	if e.Sender == "" && e.Position.Epoch == "" {
+	if e.Sender == "" && e.Position.Epoch == "" && e.Message == "" {
 		return channelFrame(e.Name, c, e.Data)
 	}
 	b := appendEvent(nil, e.Name, c, e.Data)
 	if e.Sender != "" {
 		b = append(b, `,"user_id":`...)
 		b = appendQuote(b, string(e.Sender))
+	}
+	if e.Message != "" {
+		b = append(b, `,"message_id":`...)
+		b = appendQuote(b, string(e.Message))
 	}
 	if e.Position.Epoch != "" { // SDKs pass over members that they do not know
 		b = append(b, `,"position":`...)
@@ -87,6 +91,11 @@ func (wire) MemberRemoved(c diaphone.ChannelName, u diaphone.UserID) *sockets.Fr
 // Count implements hub.Protocol.
 func (wire) Count(c diaphone.ChannelName, n int) *sockets.Frame {
 	return channelFrame("pusher_internal:subscription_count", c, `{"subscription_count":`+strconv.Itoa(n)+`}`)
+}
+
+// ReceiptWanted implements hub.Protocol.
+func (wire) ReceiptWanted(c diaphone.ChannelName, e *diaphone.Event) *sockets.Frame {
+	return channelFrame("diaphone:receipt_wanted", c, `{"message_id":`+string(quote(string(e.Message)))+`,"event":`+string(quote(e.Name))+`}`)
 }
 
 // Watchlist implements hub.Protocol.

@@ -3,6 +3,7 @@ package rest
 import (
 	"crypto/sha256"
 	"net/http"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
@@ -96,6 +97,9 @@ func (c *call) idempotency(key string, body []byte) storage.Idempotency {
 func messageOf(app diaphone.AppID, in *wire.NewMessage) (*diaphone.Message, error) {
 	m := &diaphone.Message{
 		App: app, To: diaphone.Audience(in.To), Notification: in.Notification, When: in.When,
+	}
+	if c := in.Confirm; c != nil {
+		m.Confirm = diaphone.Confirmation{Within: time.Duration(c.Within * float64(time.Second)), By: c.By}
 	}
 	if n := in.Notification; n != nil {
 		if err := overridesAreObjects(n); err != nil {

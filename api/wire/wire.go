@@ -65,6 +65,13 @@ type NewMessage struct {
 	Event        *Event                 `json:"event,omitzero"`
 	Notification *diaphone.Notification `json:"notification,omitzero"`
 	When         diaphone.When          `json:"when,omitzero"`
+	Confirm      *Confirm               `json:"confirm,omitzero"`
+}
+
+// Confirm says what proves that a live user has taken a message for those who are away.
+type Confirm struct {
+	Within float64        `json:"within,omitzero"` // seconds
+	By     diaphone.Proof `json:"by,omitzero"`
 }
 
 // Audience is who a message is for.

@@ -26,7 +26,7 @@ type sendCmd struct {
 	Collapse       string            `help:"Collapse id: a newer notification replaces the shown one." placeholder:"ID" env:"-"`
 	Priority       string            `help:"high or normal." enum:"high,normal" default:"high" env:"-"`
 	TTL            *time.Duration    `help:"Give up after this time; 0s means now or never." placeholder:"DURATION" env:"-"`
-	When           string            `help:"always, or away: spare the phones of users who are live." enum:"always,away" default:"always" env:"-"`
+	When           string            `help:"always, or away: spare the phones of users who are proven to have taken it live." enum:"always,away" default:"always" env:"-"`
 	IdempotencyKey string            `help:"A repeated send with the same key is not sent again." placeholder:"KEY" env:"-"`
 	Wait           bool              `help:"Wait until every delivery has ended and print each." env:"-"`
 	Timeout        time.Duration     `help:"Wait no longer than this." default:"60s" env:"-"`

@@ -166,8 +166,8 @@ func TestAnUninstalledApp(t *testing.T) {
 	}
 }
 
-// TestLiveOrPhone: a message for those who are away spares the phone of a user
-// with a presence socket, and reaches it once the socket is gone.
+// TestLiveOrPhone: a message of both halves spares the phone of a user whose socket
+// has taken it, and reaches it once the socket is gone.
 func TestLiveOrPhone(t *testing.T) {
 	w := harness.NewWorld(t, nil)
 	w.AddPhones(1, diaphone.Android, "phone", "news")
@@ -178,21 +178,21 @@ func TestLiveOrPhone(t *testing.T) {
 	}
 	var phone struct{ Data []harness.Phone }
 	w.SimCall(http.MethodGet, "/sim/devices", nil, &phone)
-	_, err = w.Client.PutDevice(ctx, device.ID, wire.NewDevice{Platform: diaphone.Android, UserID: "ana",
+	_, err = w.Client.PutDevice(ctx, device.ID, wire.NewDevice{Platform: diaphone.Android, UserID: "ana", Channels: []diaphone.ChannelName{"presence-room"},
 		Tokens: []wire.NewToken{{Kind: diaphone.TokenFCM, Value: phone.Data[0].Token}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	send := func(when diaphone.When) wire.Message {
 		t.Helper()
-		p, err := w.Client.Publish(ctx, wire.NewMessage{To: wire.Audience{Users: []diaphone.UserID{"ana"}}, When: when,
+		p, err := w.Client.Publish(ctx, wire.NewMessage{To: wire.Audience{Channels: []diaphone.ChannelName{"presence-room"}}, When: when,
 			Notification: &diaphone.Notification{Title: "hello"}, Event: &wire.Event{Name: "hello", Data: []byte(`{}`)}}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return w.Await(p.ID, 20*time.Second)
 	}
-	if m := send(diaphone.Away); m.Counts.Delivered != 1 {
+	if m := send(""); m.Counts.Delivered != 1 || m.When != diaphone.Away {
 		t.Errorf("without a socket: counts %+v, want 1 delivered", m.Counts)
 	}
 	t.Setenv("DIAPHONE_SERVER", w.URL)

@@ -1,0 +1,117 @@
+package push_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// proofs says what is known of each user, as the live side would.
+type proofs struct {
+	mu     sync.Mutex
+	proven map[diaphone.UserID]bool
+	until  map[diaphone.UserID]time.Time
+}
+
+func (p *proofs) taken(u diaphone.UserID) (bool, time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until := p.until[u]; time.Now().Before(until) && !p.proven[u] {
+		return false, until
+	}
+	return p.proven[u], time.Time{}
+}
+
+func (p *proofs) prove(u diaphone.UserID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.proven[u] = true
+}
+
+func (p *proofs) lose(u diaphone.UserID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.until, u)
+}
+
+func TestAPushWaitsForTheProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const within = 3 * time.Second
+		w := start(t, diaphone.Credential{Concurrency: 2}, accept) // fewer slots than wait
+		until := time.Now().Add(within)
+		p := &proofs{proven: map[diaphone.UserID]bool{}, until: map[diaphone.UserID]time.Time{"proves": until, "stays": until, "dies": until, "proves-late": until}}
+		w.taken = p.taken
+		users := []diaphone.UserID{"proves", "stays", "dies", "away", "proves-late"}
+		for _, u := range users {
+			w.put(diaphone.Device{App: "1", ID: diaphone.DeviceID(u), Platform: diaphone.Android, User: u, Channels: []diaphone.ChannelName{"news"},
+				Tokens: []diaphone.Token{{Kind: diaphone.TokenFCM, Value: diaphone.Secret("token-" + u)}}})
+		}
+		w.put(diaphone.Device{App: "1", ID: "nobodys", Platform: diaphone.Android, Channels: []diaphone.ChannelName{"news"},
+			Tokens: []diaphone.Token{{Kind: diaphone.TokenFCM, Value: "token-nobody"}}})
+		defer w.run()()
+		begun := time.Now()
+		id := w.send(toChannel("news"), 60, diaphone.Away)
+		w.until(200*time.Millisecond, func() bool { return w.counts(id).Delivered == 2 }) // away, nobodys
+		p.prove("proves")
+		w.until(time.Second, func() bool { return w.counts(id).Suppressed == 1 })
+		p.lose("dies")
+		w.until(time.Second, func() bool { return w.counts(id).Delivered == 3 })
+		time.Sleep(begun.Add(within - 20*time.Millisecond).Sub(time.Now()))
+		p.prove("proves-late")
+		w.until(time.Second, w.finished(id))
+		if c := w.counts(id); c.Delivered != 4 || c.Suppressed != 2 {
+			t.Errorf("counts %+v", c)
+		}
+		for _, s := range w.vendor.sendings() {
+			switch took := s.at.Sub(begun); {
+			case s.device == "stays" && (took < within || took > within+time.Second):
+				t.Errorf("%s was sent after %s", s.device, took)
+			case s.device != "stays" && took > 2*time.Second:
+				t.Errorf("%s was sent after %s only", s.device, took)
+			}
+		}
+	})
+}
+
+// What waits when the engine stops is there at its next start.
+func TestWaitingSurvivesAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, diaphone.Credential{}, accept)
+		p := &proofs{proven: map[diaphone.UserID]bool{}, until: map[diaphone.UserID]time.Time{"ana": time.Now().Add(20 * time.Second)}}
+		w.taken = p.taken
+		w.devices(3, "news")
+		stop := w.run()
+		id := w.send(toChannel("news"), 3600, diaphone.Away)
+		time.Sleep(time.Second)
+		if c := w.counts(id); c.Pending != 3 {
+			t.Fatalf("counts %+v, want 3 pending", c)
+		}
+		stop()
+		p.lose("ana") // its sockets are gone with the process
+		w.open()
+		defer w.run()()
+		w.until(10*time.Second, w.finished(id))
+		if c := w.counts(id); c.Delivered != 3 || len(w.vendor.sendings()) != 3 {
+			t.Errorf("counts %+v, %d sent", c, len(w.vendor.sendings()))
+		}
+	})
+}
+
+// Nobody waits beyond the time to live.
+func TestWaitingEndsWithTheTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, diaphone.Credential{}, accept)
+		p := &proofs{until: map[diaphone.UserID]time.Time{"ana": time.Now().Add(20 * time.Second)}}
+		w.taken = p.taken
+		w.devices(1, "news")
+		defer w.run()()
+		id := w.send(toChannel("news"), 5, diaphone.Away)
+		w.until(7*time.Second, w.finished(id))
+		if c := w.counts(id); c.Expired != 1 || len(w.vendor.sendings()) != 0 {
+			t.Errorf("counts %+v, %d sent", c, len(w.vendor.sendings()))
+		}
+	})
+}
