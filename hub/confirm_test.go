@@ -82,12 +82,12 @@ func TestWhoHasTakenAMessage(t *testing.T) {
 		if proven, _ := b.Taken("2", m1, "ana"); proven {
 			t.Error("proven in another app")
 		}
-		time.Sleep(within)
+		time.Sleep(within) //nolint:forbidigo // virtual time
 		b.taken(m1, "cid", "no")
 		b.taken(m1, "ana", "proven")
 		twice.drop()
 		b.taken(m1, "eve", "proven")
-		time.Sleep(takersKept)
+		time.Sleep(takersKept) //nolint:forbidigo // virtual time
 		b.publishAwaited(m2, diaphone.ByPong, "news")
 		b.taken(m1, "ana", "no") // forgotten
 	})
@@ -189,7 +189,7 @@ func TestWhatIsAwaitedIsBounded(t *testing.T) {
 		}
 		g.Pong(uint64(3 * maxProofs))
 		b.taken(diaphone.MessageID(fmt.Sprint("msg_", 3*maxProofs-1)), "ana", "proven")
-		time.Sleep(takersKept)
+		time.Sleep(takersKept) //nolint:forbidigo // virtual time
 		b.publishAwaited(m1, diaphone.ByPong, "nobody is here")
 		if n := len(b.awaiting.byMessage); n != 0 || b.awaiting.order.Len() != 0 || b.awaiting.takers != 0 {
 			t.Errorf("%d messages and %d takers are kept", n, b.awaiting.takers)
