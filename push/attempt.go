@@ -93,6 +93,7 @@ func (l *lane) collect(a attempted) {
 	}
 	now := time.Now()
 	l.engine.Metrics.attempted(l.id, *a.outcome, a.result.Attempt.Latency)
+	l.watch(now, &a)
 	switch a.outcome.Verdict {
 	case diaphone.Denied:
 		l.suspend(now, a.outcome)
@@ -103,10 +104,18 @@ func (l *lane) collect(a attempted) {
 		if a.step.slow > 0 && l.pacer.hold(now.Add(a.step.slow)) {
 			l.engine.Logger.Warn("the provider asks us to slow down", "lane", l.id, "reason", a.outcome.Reason, "for", a.step.slow)
 		}
+	case diaphone.Retry:
+		l.window.bad(now)
 	case diaphone.Accepted, diaphone.Refused, diaphone.Gone, diaphone.Suspect:
+		l.window.good()
+		if l.pause.mistrust && a.outcome.Verdict != diaphone.Accepted {
+			break
+		}
 		// It looked at the message, so it took the credential.
 		if l.pause.end(a.result.Attempt.At) {
+			l.wrong = guard{}
 			l.engine.Metrics.pausing(l.id, false)
+			l.engine.Metrics.guarding(l.id, l.dead.alarmed)
 			l.engine.Logger.Info("the provider takes the credential again; the lane goes on", "lane", l.id)
 		}
 	}

@@ -17,7 +17,6 @@ type lane struct {
 	id       diaphone.Lane
 	engine   *Engine
 	provider providers.Provider // nil: the credential is not declared any more
-	slots    int                // how many attempts may be in flight
 	appetite int                // how many deliveries to hold claimed
 
 	wake    chan struct{}
@@ -27,6 +26,9 @@ type lane struct {
 	// All below belongs to run.
 	pacer    pacer
 	pause    pause
+	window   window // how many attempts may be in flight
+	dead     guard
+	wrong    guard
 	work     worklist
 	waiting  waitingRoom // neither in work nor in flight
 	flying   int         // attempts under way, and results not yet durable: the bound on duplicates after a crash
@@ -47,7 +49,7 @@ func newLane(e *Engine, id diaphone.Lane, c diaphone.Credential) *lane {
 		appetite = min(slots, max(1, int(c.Rate)))
 	}
 	l := &lane{
-		id: id, engine: e, provider: e.Providers[id], slots: slots, appetite: appetite,
+		id: id, engine: e, provider: e.Providers[id], appetite: appetite, window: newWindow(slots),
 		wake:    make(chan struct{}, 1),
 		ended:   make(chan attempted, slots),
 		settled: make(chan settlement, 1),
@@ -157,7 +159,7 @@ func (l *lane) launch(attempts context.Context, now time.Time) (wait time.Durati
 		l.flying++
 		l.results = append(l.results, a)
 	}
-	for l.flying < l.slots {
+	for l.flying < l.window.open {
 		h, item, ok := l.work.peek(now)
 		if !ok {
 			break
@@ -169,7 +171,7 @@ func (l *lane) launch(attempts context.Context, now time.Time) (wait time.Durati
 		l.flying++
 		go func() { l.ended <- l.attempt(attempts, h, item) }()
 	}
-	if l.more && !l.adrift && l.flying < l.slots {
+	if l.more && !l.adrift && l.flying < l.window.open {
 		return 0 // ran dry although the store may hold more
 	}
 	return l.claimAt.Sub(now)

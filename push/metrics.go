@@ -17,6 +17,7 @@ type Metrics struct {
 	endToEnd   *prometheus.HistogramVec
 	inFlight   *prometheus.GaugeVec
 	paused     *prometheus.GaugeVec
+	guarded    *prometheus.GaugeVec
 	forgotten  prometheus.Counter
 }
 
@@ -35,11 +36,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "diaphone_push_in_flight",
 			Help: "Attempts under way or not yet recorded."}, lane),
 		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "diaphone_push_lane_paused",
-			Help: "1 while a lane waits because its provider refuses the credential."}, lane),
+			Help: "1 while a lane waits because its provider refuses the credential, or most of its tokens."}, lane),
+		guarded: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "diaphone_push_lane_guarded",
+			Help: "1 while most tokens of a lane look dead or wrong at once, so that none is removed."}, lane),
 		forgotten: prometheus.NewCounter(prometheus.CounterOpts{Name: "diaphone_push_tokens_forgotten_total",
 			Help: "Dead tokens removed."}),
 	}
-	r.MustRegister(m.attempts, m.duration, m.deliveries, m.endToEnd, m.inFlight, m.paused, m.forgotten)
+	r.MustRegister(m.attempts, m.duration, m.deliveries, m.endToEnd, m.inFlight, m.paused, m.guarded, m.forgotten)
 	return m
 }
 
@@ -59,10 +62,14 @@ func (m *Metrics) flying(l diaphone.Lane, n int) {
 	m.inFlight.WithLabelValues(string(l.App), l.Credential).Set(float64(n))
 }
 
-func (m *Metrics) pausing(l diaphone.Lane, on bool) {
+func (m *Metrics) pausing(l diaphone.Lane, on bool) { flag(m.paused, l, on) }
+
+func (m *Metrics) guarding(l diaphone.Lane, on bool) { flag(m.guarded, l, on) }
+
+func flag(g *prometheus.GaugeVec, l diaphone.Lane, on bool) {
 	v := 0.0
 	if on {
 		v = 1
 	}
-	m.paused.WithLabelValues(string(l.App), l.Credential).Set(v)
+	g.WithLabelValues(string(l.App), l.Credential).Set(v)
 }

@@ -12,9 +12,11 @@ const (
 // time is over a single attempt probes whether an operator has mended it. It
 // belongs to the lane's goroutine.
 type pause struct {
-	on     bool
-	until  time.Time
-	length time.Duration
+	on bool
+	// mistrust: it is the tokens that are refused, so only a success ends it.
+	mistrust bool
+	until    time.Time
+	length   time.Duration
 }
 
 // wait says how long nothing may be launched, with so many attempts in flight.
@@ -36,7 +38,7 @@ func (p *pause) begin(now time.Time) (fresh bool) {
 	if p.on && now.Before(p.until) {
 		return false
 	}
-	p.on, p.length = true, min(max(2*p.length, firstPause), maxPause)
+	p.on, p.mistrust, p.length = true, false, min(max(2*p.length, firstPause), maxPause)
 	p.until = now.Add(p.length)
 	return true
 }

@@ -1,0 +1,147 @@
+package push_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
+)
+
+// A hundred phones are said to have wrong tokens at once: our topic or environment is
+// wrong. The lane stops, and goes on where it was when that is mended.
+func TestMostTokensRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mended atomic.Bool
+		w := start(t, diaphone.Credential{Concurrency: 10}, func(d *diaphone.Delivery, nth int) diaphone.Outcome {
+			if mended.Load() {
+				return accept(d, nth)
+			}
+			return diaphone.Outcome{Verdict: diaphone.Suspect, Status: 400, Reason: "BadDeviceToken"}
+		})
+		defer w.run()()
+		w.devices(100, "news")
+		id := w.send(toChannel("news"), 36000, diaphone.Always)
+		w.until(time.Minute, func() bool { return w.counts(id).Failed > 0 })
+		time.Sleep(25 * time.Second) //nolint:forbidigo // virtual time
+		if n := len(w.vendor.sendings()); n > 40 {
+			t.Errorf("%d attempts before the lane stopped", n)
+		}
+		time.Sleep(20 * time.Minute) //nolint:forbidigo // virtual time
+		c := w.counts(id)
+		if n := len(w.vendor.sendings()); n > 60 || c.Failed > 30 || c.Pending < 70 {
+			t.Errorf("%d attempts in twenty minutes, %+v", n, c)
+		}
+		mended.Store(true)
+		w.until(20*time.Minute, w.finished(id))
+		if done := w.counts(id); done.Delivered != c.Pending {
+			t.Errorf("%+v, want all %d that were pending delivered", done, c.Pending)
+		}
+		w.allKeepTheirTokens(100)
+	})
+}
+
+func (w *world) allKeepTheirTokens(n int) {
+	w.t.Helper()
+	devices, _, err := w.store.ListDevices(w.t.Context(), "1", "ana", pageOf(n))
+	if err != nil || len(devices) != n {
+		w.t.Fatalf("%d devices, %v", len(devices), err)
+	}
+	for _, d := range devices {
+		if len(d.Tokens) != 1 {
+			w.t.Errorf("%s has lost its token", d.ID)
+		}
+	}
+}
+
+// Most tokens are said to be dead at once: their deliveries fail, and beyond the first
+// few no token is removed.
+func TestMostTokensDeadAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, diaphone.Credential{Concurrency: 10}, func(*diaphone.Delivery, int) diaphone.Outcome {
+			return diaphone.Outcome{Verdict: diaphone.Gone, Status: 404, Reason: "UNREGISTERED"}
+		})
+		defer w.run()()
+		w.devices(200, "news")
+		id := w.send(toChannel("news"), 36000, diaphone.Always)
+		w.until(time.Minute, w.finished(id))
+		if c := w.counts(id); c.Failed != 200 {
+			t.Errorf("%+v", c)
+		}
+		if n := w.tokenless(200); n == 0 || n > 30 {
+			t.Errorf("%d tokens were removed", n)
+		}
+	})
+}
+
+// The usual share of dead tokens is removed, without an alarm.
+func TestAFewDeadTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, diaphone.Credential{Concurrency: 10}, func(d *diaphone.Delivery, nth int) diaphone.Outcome {
+			if d.Device[len(d.Device)-1] == '7' {
+				return diaphone.Outcome{Verdict: diaphone.Gone, Status: 410, Reason: "Unregistered"}
+			}
+			return accept(d, nth)
+		})
+		defer w.run()()
+		w.devices(400, "news")
+		id := w.send(toChannel("news"), 36000, diaphone.Always)
+		w.until(time.Minute, w.finished(id))
+		if n := w.tokenless(400); n != 40 {
+			t.Errorf("%d tokens were removed, want 40", n)
+		}
+	})
+}
+
+func (w *world) tokenless(n int) (without int) {
+	w.t.Helper()
+	devices, _, err := w.store.ListDevices(w.t.Context(), "1", "ana", pageOf(n))
+	if err != nil || len(devices) != n {
+		w.t.Fatalf("%d devices, %v", len(devices), err)
+	}
+	for _, d := range devices {
+		if len(d.Tokens) == 0 {
+			without++
+		}
+	}
+	return without
+}
+
+// While the provider fails, few attempts are made at a time; when it is well again,
+// all slots are used.
+func TestTheWindowFollowsTheProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var well atomic.Bool
+		var flying, most atomic.Int64
+		w := start(t, diaphone.Credential{Concurrency: 64}, func(d *diaphone.Delivery, nth int) diaphone.Outcome {
+			most.Store(max(most.Load(), flying.Add(1)))
+			defer flying.Add(-1)
+			time.Sleep(50 * time.Millisecond) //nolint:forbidigo // virtual time
+			if well.Load() {
+				return accept(d, nth)
+			}
+			return diaphone.Outcome{Verdict: diaphone.Retry, Status: 503}
+		})
+		defer w.run()()
+		w.devices(1000, "news")
+		id := w.send(toChannel("news"), 36000, diaphone.Always)
+		time.Sleep(30 * time.Second) //nolint:forbidigo // virtual time
+		most.Store(0)
+		time.Sleep(30 * time.Second) //nolint:forbidigo // virtual time
+		if n := most.Load(); n > 4 {
+			t.Errorf("%d attempts at a time after half a minute of 503", n)
+		}
+		well.Store(true)
+		w.until(time.Hour, w.finished(id))
+		if n := most.Load(); n < 32 {
+			t.Errorf("at most %d attempts at a time when it was well again", n)
+		}
+		if c := w.counts(id); c.Delivered != 1000 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+func pageOf(n int) storage.Page { return storage.Page{Limit: n} }
