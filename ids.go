@@ -79,6 +79,15 @@ func newUUIDv7(now time.Time) [16]byte {
 	return b
 }
 
+const noticePrefix = "ntc_"
+
+// NewNoticeID makes the id of a notice, for example
+// "ntc_06f3k9q2v8c7h0a1b2c3d4e5f6", of the same make as a MessageID.
+func NewNoticeID(now time.Time) string {
+	b := newUUIDv7(now)
+	return noticePrefix + strings.ToLower(idText.EncodeToString(b[:]))
+}
+
 // DeliveryID is the one stable id of what one message owes to one device. Every
 // attempt carries it: as apns-id, and as "_nid" in the payload, so that an app
 // can drop a duplicate. It is a UUID of version 8 (RFC 9562 §5.8) in canonical

@@ -23,12 +23,22 @@ type bubble struct {
 	t   *testing.T
 	app diaphone.App
 	all []*guest
+
+	mu   sync.Mutex
+	told []string // through Config.Notice
+}
+
+func (b *bubble) notice(_ *diaphone.App, n diaphone.Notice) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.told = append(b.told, noticed(n))
 }
 
 func inBubble(t *testing.T, app diaphone.App, test func(b *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bubble{Hub: New(Config{}), t: t, app: app}
+		b := &bubble{t: t, app: app}
+		b.Hub = New(Config{Notice: b.notice})
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
 		run.Go(func() { _ = b.Run(ctx) })

@@ -54,5 +54,6 @@ func (r *room) tellLate() (first bool) {
 func (r *room) tell() (first bool) {
 	r.tally.told, r.tally.changed = time.Now(), false
 	n := len(r.seats)
+	r.notify(diaphone.Notice{Kind: diaphone.SubscriptionCount, Count: n})
 	return r.add(&letter{encode: func(p Protocol) *sockets.Frame { return p.Count(r.name, n) }})
 }

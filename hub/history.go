@@ -151,8 +151,9 @@ func (h *Hub) Past(app *diaphone.App, c diaphone.ChannelName, since diaphone.Pos
 	return s.past.since(c, since, most, time.Now()), true
 }
 
-// catchUp writes what goes right behind the answer to a subscription. kept.mu is held.
-func (s *Session) catchUp(kept *shelf, c diaphone.ChannelName, since *diaphone.Position) *sockets.Frame {
+// catchUp writes what goes right behind the answer to a subscription; missed says
+// that a cache had nothing for it. kept.mu is held.
+func (s *Session) catchUp(kept *shelf, c diaphone.ChannelName, since *diaphone.Position) (after *sockets.Frame, missed bool) {
 	now := time.Now()
 	var frames []*sockets.Frame
 	if since != nil {
@@ -162,17 +163,17 @@ func (s *Session) catchUp(kept *shelf, c diaphone.ChannelName, since *diaphone.P
 			frames = append(frames, s.protocol.Event(c, e.Event))
 		}
 		if past.Complete {
-			return sockets.Join(frames...)
+			return sockets.Join(frames...), false
 		}
 	}
 	if c.IsCache() {
 		if k := kept.get(c, now); k != nil {
 			frames = append(frames, s.protocol.Event(c, k.event))
 		} else {
-			frames = append(frames, s.protocol.Missed(c))
+			frames, missed = append(frames, s.protocol.Missed(c)), true
 		}
 	}
-	return sockets.Join(frames...)
+	return sockets.Join(frames...), missed
 }
 
 // missed is what the session is sent of the past: all since the position, or nothing.

@@ -45,6 +45,11 @@ type Member struct {
 // Config of a hub. Zero values mean the defaults.
 type Config struct {
 	Sockets sockets.Config
+	// Notice hears what happens in the channels of apps that have webhooks, of one
+	// channel in the order in which it happens; the notice has neither an id nor a
+	// time. It is called under the locks of rooms and concurrently, so it must be
+	// quick and must not call the hub. nil: nobody listens.
+	Notice func(app *diaphone.App, n diaphone.Notice)
 }
 
 // Refusals of a session's wishes.
@@ -62,6 +67,7 @@ var (
 type Hub struct {
 	engine   *sockets.Engine
 	epoch    string // of all positions that this hub gives
+	notice   func(*diaphone.App, diaphone.Notice)
 	ready    ready
 	later    later
 	sent     atomic.Uint64
@@ -79,6 +85,7 @@ func New(c Config) *Hub {
 	h := &Hub{
 		engine:  sockets.New(c.Sockets),
 		epoch:   newEpoch(),
+		notice:  c.Notice,
 		emptied: make(chan struct{}, 1),
 		tenants: map[diaphone.AppID]*tenant{},
 	}

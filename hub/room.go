@@ -18,6 +18,8 @@ type room struct {
 	table *table
 	dead  atomic.Bool // empty and given up; set under mu
 
+	notice func(diaphone.Notice) // hears what happens here; nil: nobody listens
+
 	// gate is held while letters go out to a few subscribers. Leaving takes it too,
 	// so that nothing reaches a session that has left. Taken before mu.
 	gate sync.Mutex
@@ -108,6 +110,7 @@ func (r *room) join(s *Session, m *Member, after *sockets.Frame) (taken *seat, f
 		r.disorder++
 	}
 	r.seats = append(r.seats, taken)
+	r.arrived(taken)
 	answer := s.protocol.Subscribed(r.name, roster)
 	if after != nil {
 		answer = sockets.Join(answer, after)
@@ -163,6 +166,7 @@ func (r *room) leave(taken *seat) (first bool) {
 	if s := taken.session; len(r.seats) > 0 && counts(s.app, r.name) {
 		first = r.recount(s.hub) || first
 	}
+	r.departed(taken)
 	r.retire()
 	return first
 }

@@ -53,7 +53,7 @@ func (h *Hub) tenantOf(app *diaphone.App) *tenant {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.tenants[app.ID] == nil {
-		h.tenants[app.ID] = newTenant(app, h.epoch)
+		h.tenants[app.ID] = newTenant(app, h)
 	}
 	return h.tenants[app.ID]
 }
@@ -165,11 +165,12 @@ func (s *Session) Resume(c diaphone.ChannelName, m *Member, since *diaphone.Posi
 // answer: while that is looked for, nothing is posted.
 func (s *Session) seat(c diaphone.ChannelName, m *Member, since *diaphone.Position) (taken *seat, first bool, err error) {
 	var after *sockets.Frame
+	var missed bool
 	if since != nil || c.IsCache() {
 		kept := s.tenant.shelves.of(c)
 		kept.mu.Lock()
 		defer kept.mu.Unlock()
-		after = s.catchUp(kept, c, since)
+		after, missed = s.catchUp(kept, c, since)
 	}
 	for {
 		r := s.tenant.rooms.open(c)
@@ -179,6 +180,9 @@ func (s *Session) seat(c diaphone.ChannelName, m *Member, since *diaphone.Positi
 			return nil, false, err
 		}
 		if taken != nil {
+			if missed {
+				r.notify(diaphone.Notice{Kind: diaphone.CacheMiss})
+			}
 			return taken, first, nil
 		}
 		// The room died meanwhile; another takes its place.
@@ -196,11 +200,10 @@ func (s *Session) Emit(c diaphone.ChannelName, e diaphone.Event) error {
 	if taken.member != nil {
 		e.Sender = taken.member.User
 	}
-	s.hub.post(taken.room, &letter{
-		except: s,
-		size:   len(e.Data),
-		encode: func(p Protocol) *sockets.Frame { return p.Event(c, &e) },
-	})
+	o := outgoing{Event: e, except: s}
+	first, behind := taken.room.emit(o.letter(c), diaphone.Notice{
+		Kind: diaphone.ClientEvent, User: e.Sender, Socket: s.id, Event: e.Name, Data: e.Data})
+	s.hub.carry(taken.room, first, behind)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 // table finds rooms by name. Its lock is taken behind those of rooms and shelves,
 // and only people's behind it.
 type table struct {
+	notice func(diaphone.Notice) // hears what happens in the rooms; nil: nobody listens
 	mu     sync.RWMutex
 	byName map[diaphone.ChannelName]*room
 }
@@ -32,6 +33,9 @@ func (t *table) open(name diaphone.ChannelName) *room {
 	r := t.byName[name]
 	if r == nil || r.dead.Load() {
 		r = &room{name: name, table: t}
+		if _, reserved := name.User(); !reserved {
+			r.notice = t.notice
+		}
 		t.byName[name] = r
 	}
 	return r

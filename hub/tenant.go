@@ -19,13 +19,17 @@ type tenant struct {
 	shelves *shelves
 }
 
-func newTenant(app *diaphone.App, epoch string) *tenant {
-	return &tenant{
+func newTenant(app *diaphone.App, h *Hub) *tenant {
+	t := &tenant{
 		app:      app,
 		sessions: map[diaphone.SocketID]*Session{},
 		people:   people{byID: map[diaphone.UserID]*person{}},
-		shelves:  newShelves(epoch),
+		shelves:  newShelves(h.epoch),
 	}
+	if h.notice != nil && len(app.Webhooks) > 0 {
+		t.rooms.notice = func(n diaphone.Notice) { h.notice(app, n) }
+	}
+	return t
 }
 
 // enter counts a session in, unless limit (0: none) are here.
