@@ -1,0 +1,189 @@
+// Package hooks tells the backends of apps what happens on the live side: who is
+// where, as Pusher's webhooks do. It compares how things stand with how they have
+// been told, puts the difference into the log of each webhook (ADR 4), and sends
+// each log from its front. It knows nothing of sockets; what happens it is told
+// through Notice.
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
+)
+
+// Timeout is how long a request may take (Pusher: an endpoint answers within four
+// seconds).
+const Timeout = 4 * time.Second
+
+// tick covers wake-ups that were lost.
+const tick = 30 * time.Second
+
+// Config names the parts of an Engine. All but the durations are required.
+type Config struct {
+	Apps    []*diaphone.App
+	Notices storage.Notices
+	// Client makes the requests: one that the egress guard has given out, for the
+	// URLs are users'. The engine has it follow no redirect.
+	Client  *http.Client
+	Logger  *slog.Logger
+	Metrics *Metrics
+
+	// RestartGrace is how long after a start nobody is told as gone: clients come
+	// back after 1 to 25 seconds. Default 30 s.
+	RestartGrace time.Duration
+	// DrainTimeout bounds what is done when Run is told to stop: the last write to
+	// the store, and requests under way. Default 5 s.
+	DrainTimeout time.Duration
+}
+
+// Engine is the webhooks of one process.
+type Engine struct {
+	Config
+	ledgers map[diaphone.AppID]*ledger // of the apps that have webhooks
+	senders map[diaphone.WebhookID]*sender
+	wake    chan struct{} // of the appender
+	hurry   chan struct{}
+	hurried sync.Once
+}
+
+// New builds an Engine out of what has been told before; nothing runs before Run,
+// but Notice may be called.
+func New(ctx context.Context, c Config) (*Engine, error) {
+	if c.RestartGrace == 0 {
+		c.RestartGrace = 30 * time.Second
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 5 * time.Second
+	}
+	client := *c.Client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.Client = &client
+	e := &Engine{
+		Config:  c,
+		ledgers: map[diaphone.AppID]*ledger{},
+		senders: map[diaphone.WebhookID]*sender{},
+		wake:    make(chan struct{}, 1),
+		hurry:   make(chan struct{}),
+	}
+	for _, app := range c.Apps {
+		if len(app.Webhooks) == 0 {
+			continue
+		}
+		l := newLedger(app)
+		if err := l.load(ctx, c.Notices, time.Now().Add(c.RestartGrace)); err != nil {
+			return nil, fmt.Errorf("read what webhooks of app %s have told: %w", app.ID, err)
+		}
+		e.ledgers[app.ID] = l
+		for i := range app.Webhooks {
+			s := newSender(e, app, &app.Webhooks[i])
+			e.senders[s.id] = s
+		}
+	}
+	return e, nil
+}
+
+func (l *ledger) load(ctx context.Context, from storage.Notices, settled time.Time) error {
+	var all []storage.Stand
+	for page := (storage.Page{Limit: storage.MaxPage}); ; {
+		some, next, err := from.Standing(ctx, l.app.ID, page)
+		if err != nil {
+			return err
+		}
+		all = append(all, some...)
+		if next == "" {
+			break
+		}
+		page.Cursor = next
+	}
+	l.stood(all, settled)
+	return nil
+}
+
+// Notice takes in what happens in the channels of an app, of each in order. It is
+// quick, never blocks and is safe for concurrent use.
+func (e *Engine) Notice(app *diaphone.App, n diaphone.Notice) {
+	l := e.ledgers[app.ID]
+	if l == nil {
+		return
+	}
+	if !l.note(&n, time.Now()) {
+		nudge(e.wake)
+		return
+	}
+	for _, id := range wanting(app, n.Kind, n.Channel) {
+		count(e.Metrics.dropped, id, 1)
+	}
+}
+
+// Hold is for the time before a stop, when sockets are sent away to come back to the
+// next process: nobody who goes from now on is told as gone. Whoever is not back a
+// while after the next start is told then.
+func (e *Engine) Hold() {
+	for _, l := range e.ledgers {
+		l.hold()
+	}
+}
+
+// Wake tells that notices were put into the log of a webhook by somebody else. It
+// never blocks.
+func (e *Engine) Wake(id diaphone.WebhookID) {
+	if s := e.senders[id]; s != nil {
+		nudge(s.wake)
+	}
+}
+
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // somebody has already knocked
+	}
+}
+
+// Run works until ctx ends. Then it puts what waits into the logs, finishes the
+// requests under way, for DrainTimeout at most or until Hurry, and returns when all
+// goroutines have. What was not delivered is, after the next start.
+func (e *Engine) Run(ctx context.Context) error {
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { e.keepLogs(ctx, last) })
+	for _, s := range e.senders {
+		wg.Go(func() { s.run(ctx, last) })
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+
+	<-ctx.Done()
+	patience := time.NewTimer(e.DrainTimeout)
+	defer patience.Stop()
+	select {
+	case <-done:
+	case <-patience.C:
+	case <-e.hurry:
+	}
+	cancel()
+	<-done
+	e.Client.CloseIdleConnections()
+	return nil
+}
+
+// Hurry cuts a drain short: requests under way are given up, and made again after
+// the next start.
+func (e *Engine) Hurry() { e.hurried.Do(func() { close(e.hurry) }) }
+
+// pause waits, unless ctx ends. A wake-up (nil: there is none) ends it early.
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-wake:
+	}
+}
