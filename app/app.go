@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -21,7 +22,9 @@ import (
 	"github.com/diaphone-dev/diaphone/api/channels"
 	"github.com/diaphone-dev/diaphone/api/rest"
 	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/hooks"
 	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/internal/egress"
 	"github.com/diaphone-dev/diaphone/push"
 	"github.com/diaphone-dev/diaphone/sockets"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
@@ -31,10 +34,13 @@ import (
 type App struct {
 	config   Config
 	log      *slog.Logger
+	egress   *egress.Guard
+	refused  atomic.Int64 // requests that the guard has stopped
 	tenants  *Tenants
 	store    *bolt.Store
 	hub      *hub.Hub
 	push     *push.Engine
+	hooks    *hooks.Engine
 	gateway  *gateway.Gateway
 	server   *http.Server
 	listener net.Listener
@@ -60,7 +66,11 @@ func New(c Config, log *slog.Logger) (_ *App, err error) {
 			err = errors.Join(err, a.close())
 		}
 	}()
+	a.egress = c.Egress(func() { a.refused.Add(1) })
 	if a.tenants, err = LoadApps(c.Apps); err != nil {
+		return nil, err
+	}
+	if err = a.tenants.checkWebhooks(a.egress); err != nil {
 		return nil, err
 	}
 	// The port first: a second gateway should hear of the port, not of the lock.
@@ -103,7 +113,15 @@ func (a *App) wire() error {
 	if err != nil {
 		return err
 	}
-	a.hub = hub.New(hub.Config{Sockets: sockets.Config{ReadLimit: channels.ReadLimit(apps.All()), Poller: a.config.Poller}})
+	a.hooks, err = hooks.New(context.Background(), hooks.Config{
+		Apps: apps.All(), Notices: a.store, Client: a.egress.Client(hooks.Timeout), Logger: a.log, Metrics: hooks.NewMetrics(registry),
+	})
+	if err != nil {
+		return err
+	}
+	a.hub = hub.New(hub.Config{
+		Sockets: sockets.Config{ReadLimit: channels.ReadLimit(apps.All()), Poller: a.config.Poller}, Notice: a.hooks.Notice,
+	})
 	a.push = push.New(push.Config{
 		Apps: apps.All(), Devices: a.store, Outbox: a.store, Providers: a.tenants.Providers,
 		Taken: a.hub.Taken, Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,
@@ -111,8 +129,9 @@ func (a *App) wire() error {
 	a.gateway = gateway.New(gateway.Config{
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Notices: a.store, Providers: a.tenants.Providers,
 		Fanout: a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake,
+		WebhookStates: a.webhookStates, WakeWebhook: a.hooks.Wake,
 	})
-	registry.MustRegister(&parts{store: a.store, hub: a.hub})
+	registry.MustRegister(&parts{store: a.store, hub: a.hub, refused: &a.refused})
 	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})
 	handler, err := api.New(api.Config{
 		Logger: a.log, Registry: registry, Ready: a.ready,
@@ -126,6 +145,15 @@ func (a *App) wire() error {
 		Handler: a.server.Handler, Quick: pusher.Quick, Patience: api.ReadHeaderTimeout, Idle: api.IdleTimeout,
 	})
 	return nil
+}
+
+// webhookStates says in the gateway's words what the sender of notices knows.
+func (a *App) webhookStates() map[diaphone.WebhookID]gateway.WebhookState {
+	all := map[diaphone.WebhookID]gateway.WebhookState{}
+	for id, s := range a.hooks.States() {
+		all[id] = gateway.WebhookState(s)
+	}
+	return all
 }
 
 // Gateway is what the front doors act on.

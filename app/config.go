@@ -3,7 +3,10 @@ package app
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
+
+	"github.com/diaphone-dev/diaphone/internal/egress"
 )
 
 // Config is the whole configuration of a gateway process. The tags make each
@@ -12,15 +15,16 @@ import (
 // Tenants, keys and credentials are data, not configuration: they are in the
 // apps file.
 type Config struct {
-	Apps       string        `help:"Apps file: tenants, their keys, tokens and push credentials." default:"apps.yaml" placeholder:"FILE"`
-	DataDir    string        `help:"Folder of the store; created when missing." default:"data" placeholder:"DIR"`
-	Listen     string        `help:"Address to listen on." default:"127.0.0.1:6001" placeholder:"ADDR"`
-	DrainFor   time.Duration `help:"At a stop, spread the closing of sockets over this time." default:"10s"`
-	StopWithin time.Duration `help:"At a stop, exit after this time whatever is unfinished; what is not recorded is done again after the next start." default:"30s"`
-	Retention  time.Duration `help:"Keep finished messages, their history and their idempotency keys this long." default:"168h"`
-	Poller     string        `help:"How sockets are waited for: epoll (Linux; elsewhere it means go) or go, a goroutine for each." enum:"epoll,go" default:"epoll"`
-	LogLevel   string        `help:"Least level to log: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
-	LogFormat  string        `help:"text or json." enum:"text,json" default:"text"`
+	Apps            string         `help:"Apps file: tenants, their keys, tokens and push credentials." default:"apps.yaml" placeholder:"FILE"`
+	DataDir         string         `help:"Folder of the store; created when missing." default:"data" placeholder:"DIR"`
+	Listen          string         `help:"Address to listen on." default:"127.0.0.1:6001" placeholder:"ADDR"`
+	DrainFor        time.Duration  `help:"At a stop, spread the closing of sockets over this time." default:"10s"`
+	StopWithin      time.Duration  `help:"At a stop, exit after this time whatever is unfinished; what is not recorded is done again after the next start." default:"30s"`
+	Retention       time.Duration  `help:"Keep finished messages, their history and their idempotency keys this long." default:"168h"`
+	EgressAllowCidr []netip.Prefix `help:"Ranges that webhooks may reach though they are not public; hosts in them are named by literal address or localhost, and may speak plain http." placeholder:"CIDR,…"`
+	Poller          string         `help:"How sockets are waited for: epoll (Linux; elsewhere it means go) or go, a goroutine for each." enum:"epoll,go" default:"epoll"`
+	LogLevel        string         `help:"Least level to log: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
+	LogFormat       string         `help:"text or json." enum:"text,json" default:"text"`
 }
 
 // minRetention covers the time for which an idempotency key is promised to work.
@@ -46,4 +50,10 @@ func (c *Config) SlogLevel() slog.Level {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(c.LogLevel)) // the flag's enum leaves nothing that could fail; the zero value is Info
 	return l
+}
+
+// Egress gives the guard of all that goes out to where users say; refused is
+// called for each request that it stops, nil: nobody counts.
+func (c *Config) Egress(refused func()) *egress.Guard {
+	return egress.New(egress.Config{Allow: c.EgressAllowCidr, Refused: refused})
 }

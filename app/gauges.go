@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,8 +14,9 @@ import (
 // parts is a collector of what store and hub count themselves. It asks them when
 // it is scraped, so that counting costs them nothing.
 type parts struct {
-	store *bolt.Store
-	hub   *hub.Hub
+	store   *bolt.Store
+	hub     *hub.Hub
+	refused *atomic.Int64
 }
 
 var (
@@ -29,6 +31,10 @@ var (
 	connections = desc("socket_connections", "Open sockets.")
 	occupied    = desc("socket_channels", "Channels with at least one subscriber.")
 	sent        = desc("socket_messages_sent_total", "Messages handed to sockets.")
+	forbidden   = desc("egress_refused_total", "Requests to addresses that users gave, stopped because those are not public.")
+	hookPending = desc("webhook_pending", "Notices in the log of a webhook.", "app", "webhook")
+	hookDead    = desc("webhook_dead_letters", "Notices of a webhook that were given up and can be sent again.", "app", "webhook")
+	hookAge     = desc("webhook_oldest_seconds", "Age of the notice at the front of the log of a webhook.", "app", "webhook")
 	slow        = desc("socket_dropped_slow_total", "Sockets closed because they did not read.")
 )
 
@@ -57,6 +63,19 @@ func (p *parts) Collect(to chan<- prometheus.Metric) {
 			give(queueAge, prometheus.GaugeValue, max(0, time.Since(at).Seconds()), string(lane.App), lane.Credential)
 		}
 	}
+	if queues, err := p.store.Queues(context.Background(), ""); err == nil {
+		for _, q := range queues {
+			labels := []string{string(q.Webhook.App), q.Webhook.Name}
+			give(hookPending, prometheus.GaugeValue, float64(q.Pending), labels...)
+			give(hookDead, prometheus.GaugeValue, float64(q.Dead), labels...)
+			age := 0.0
+			if !q.Oldest.IsZero() {
+				age = max(0, time.Since(q.Oldest).Seconds())
+			}
+			give(hookAge, prometheus.GaugeValue, age, labels...)
+		}
+	}
+	give(forbidden, prometheus.CounterValue, float64(p.refused.Load()))
 	h := p.hub.Stats()
 	give(connections, prometheus.GaugeValue, float64(h.Connections))
 	give(occupied, prometheus.GaugeValue, float64(h.Channels))

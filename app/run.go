@@ -17,13 +17,16 @@ var (
 
 // Run serves until ctx ends or a part fails, then stops: no new connections,
 // sockets sent away over the drain window, no new claims, attempts under way
-// finished and recorded, store closed. It returns when all of that is done, at
-// most StopWithin after the stop began. A second call is an error.
+// finished and recorded, what webhooks are to be told put into their logs, store
+// closed. It returns when all of that is done, at most StopWithin after the stop
+// began. A second call is an error.
 func (a *App) Run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	pushing, stopPush := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPush()
+	hooking, stopHooks := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopHooks()
 	hubbing, stopHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHub()
 
@@ -37,6 +40,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	part("live side", func() error { return a.hub.Run(hubbing) })
 	part("asleep side", func() error { return a.push.Run(pushing) })
+	part("webhooks", func() error { return a.hooks.Run(hooking) })
 	part("retention", func() error { return a.sweep(pushing) })
 	part("HTTP server", func() error {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -61,8 +65,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer context.AfterFunc(a.hurried, func() {
 		a.log.Warn("hurrying", "why", context.Cause(a.hurried))
 		a.push.Hurry()
+		a.hooks.Hurry()
 	})()
-	a.stop(stopPush, stopHub)
+	a.stop(stopPush, stopHooks, stopHub)
 	parts.Wait()
 	err := a.close()
 	a.log.Info("stopped")
@@ -76,9 +81,11 @@ func (a *App) Run(ctx context.Context) error {
 // under way are given up, to be made again after the next start.
 func (a *App) Hurry() { a.hurry(errHurry) }
 
-// stop goes through the steps of a stop, each named in the log.
-func (a *App) stop(stopPush, stopHub context.CancelFunc) {
+// stop goes through the steps of a stop, each named in the log; enders end the
+// parts that work for as long as there are sockets.
+func (a *App) stop(enders ...context.CancelFunc) {
 	close(a.draining)
+	a.hooks.Hold() // whoever is sent away now comes back after the restart
 	a.log.Info("stopping: no new connections; sockets go", "over", a.config.DrainFor)
 	var http sync.WaitGroup
 	http.Go(func() {
@@ -89,31 +96,41 @@ func (a *App) stop(stopPush, stopHub context.CancelFunc) {
 	a.hub.Drain(a.hurried, a.config.DrainFor)
 	http.Wait()
 	a.log.Info("stopping: no new attempts; finishing those under way")
-	stopPush()
-	stopHub()
+	for _, end := range enders {
+		end()
+	}
 }
 
-// sweepEvery is how often finished messages are looked at for removal.
+// sweepEvery is how often what is old is looked for.
 const sweepEvery = 10 * time.Minute
 
-// sweep removes what has been finished for longer than the retention, in small
+// sweep removes what has been finished or given up for longer than the retention, in small
 // bites so that no publisher waits for it.
 func (a *App) sweep(ctx context.Context) error {
 	const bite = 200
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
-		for more := true; more && ctx.Err() == nil; {
-			var err error
-			if _, more, err = a.store.Sweep(ctx, time.Now().Add(-a.config.Retention), bite); err != nil {
-				a.log.Error("could not remove old messages", "error", err)
-				break
-			}
-		}
+		before := time.Now().Add(-a.config.Retention)
+		a.remove(ctx, "messages", func() (int, bool, error) { return a.store.Sweep(ctx, before, bite) })
+		a.remove(ctx, "dead letters of webhooks", func() (int, bool, error) {
+			return a.store.SweepNotices(ctx, before, a.tenants.webhooks(), bite)
+		})
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		}
+	}
+}
+
+// remove takes bites until there is no more.
+func (a *App) remove(ctx context.Context, what string, bite func() (removed int, more bool, err error)) {
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		if _, more, err = bite(); err != nil {
+			a.log.Error("could not remove what is old", "what", what, "error", err)
+			return
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/internal/egress"
 )
 
 // webhookEntry is the part of an apps file that says whom to tell.
@@ -48,15 +49,15 @@ func (r *appsReader) webhooks(at string, a *diaphone.App, entries []webhookEntry
 	return hooks
 }
 
-// webhookURL looks at what is written; what the name leads to is asked before each
-// call.
+// webhookURL looks at what is written. Whether the egress guard lets it out depends on
+// flags, and is asked at the start and before each call.
 func (r *appsReader) webhookURL(at, text string) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Opaque != "":
 		r.faultf(at, "an absolute URL is needed, such as https://example.com/hooks")
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		r.faultf(at, "use https; http is for this machine only (localhost, 127.0.0.1, ::1)")
+	case u.Scheme != "https" && (u.Scheme != "http" || !literal(u.Hostname())):
+		r.faultf(at, "use https; http is for localhost and literal addresses that --egress-allow-cidr lets through")
 	case u.User != nil:
 		r.faultf(at, "no user and password in a URL: give them under headers, as Authorization")
 	case u.Fragment != "":
@@ -64,10 +65,7 @@ func (r *appsReader) webhookURL(at, text string) {
 	}
 }
 
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
-}
+func literal(host string) bool { return host == "localhost" || net.ParseIP(host) != nil }
 
 // webhookEvents refuses what is unknown, and what was asked for but never happens.
 func (r *appsReader) webhookEvents(at string, s *diaphone.ChannelSettings, events []diaphone.NoticeKind) {
@@ -104,7 +102,7 @@ var (
 	headerName  = regexp.MustCompile("\\A[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\\z")
 	headerValue = regexp.MustCompile(`\A[!-~](?:[ -~\t]*[!-~])?\z`)
 	// What the sender or HTTP itself says.
-	headerTaken = regexp.MustCompile(`(?i)\A(?:host|user-agent|content-.*|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|x-pusher-.*|webhook-.*|x-diaphone-.*)\z`)
+	headerTaken = regexp.MustCompile(`(?i)\A(?:host|user-agent|content-.*|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|x-pusher-.*|webhook-.*|diaphone-.*|x-diaphone-.*)\z`)
 )
 
 // webhookHeaders names a header in a fault only when it looks like one.
@@ -124,4 +122,27 @@ func (r *appsReader) webhookHeaders(at string, headers map[string]diaphone.Secre
 		}
 		seen[lower] = true
 	}
+}
+
+// webhooks are those that the apps file declares.
+func (t *Tenants) webhooks() (ids []diaphone.WebhookID) {
+	for _, a := range t.Apps {
+		for _, w := range a.Webhooks {
+			ids = append(ids, diaphone.WebhookID{App: a.ID, Name: w.Name})
+		}
+	}
+	return ids
+}
+
+// checkWebhooks refuses what the guard would never let out: better at the start than
+// at the first notice.
+func (t *Tenants) checkWebhooks(g *egress.Guard) error {
+	for _, a := range t.Apps {
+		for _, w := range a.Webhooks {
+			if err := g.Check(w.URL); err != nil {
+				return fmt.Errorf("webhook %s of app %s: %w", w.Name, a.ID, err)
+			}
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -22,8 +23,9 @@ apps:
         headers: { Authorization: Bearer abc, X-Tenant: "7" }
       - { name: local, url: "http://127.0.0.1:8080" }
       - { name: local6, url: "http://[::1]:8080/" }
-      - { name: localname, url: "http://LocalHost/x" }
+      - { name: localname, url: "http://localhost/x" }
       - { name: Other-1, url: "https://10.0.0.1:8443/" }
+      - { name: inside, url: "http://10.0.0.1/" }
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -35,8 +37,9 @@ apps:
 			Headers:  map[string]diaphone.Secret{"Authorization": "Bearer abc", "X-Tenant": "7"}},
 		{Name: "local", URL: "http://127.0.0.1:8080"},
 		{Name: "local6", URL: "http://[::1]:8080/"},
-		{Name: "localname", URL: "http://LocalHost/x"},
+		{Name: "localname", URL: "http://localhost/x"},
 		{Name: "Other-1", URL: "https://10.0.0.1:8443/"},
+		{Name: "inside", URL: "http://10.0.0.1/"},
 	}
 	if got := tenants.Apps[0].Webhooks; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -53,7 +56,7 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 		"      - name: b\n        url: secretive\n":                     ":8: apps[0].webhooks[1].url: an absolute URL",
 		"      - name: b\n        url: \"https://secretive:x\"\n":       "an absolute URL",
 		"      - name: b\n        url: \"https:secretive\"\n":           "an absolute URL",
-		"      - name: b\n        url: http://secretive.example.com\n":  "use https; http is for this machine",
+		"      - name: b\n        url: http://secretive.example.com\n":  "use https; http is for localhost",
 		"      - name: b\n        url: http://127.0.0.1.example.com\n":  "use https",
 		"      - name: b\n        url: ftp://localhost\n":               "use https",
 		"      - name: b\n        url: https://user:secretive@a.test\n": "under headers, as Authorization",
@@ -83,5 +86,26 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 	_, err := load(t, "apps:\n  - id: \"1\"\n    webhooks: [{ name: a, url: \"https://a.test\" }]\n")
 	if err == nil || !strings.Contains(err.Error(), ":3: apps[0].webhooks: what webhooks are told is signed with a key of the app") {
 		t.Errorf("an app without a key: %v", err)
+	}
+}
+
+// What the egress guard would not let out does not even start.
+func TestWebhooksPassTheGuard(t *testing.T) {
+	for url, part := range map[string]string{
+		"http://127.0.0.1:8080/secretive": "--egress-allow-cidr", "https://10.0.0.1/secretive": "not public",
+		"https://localhost/secretive": "this machine", "https://example.com/secretive": "",
+	} {
+		tenants, err := load(t, "apps:\n  - id: \"1\"\n    keys: [{ key: k, secret: s }]\n    webhooks: [{ name: w, url: \""+url+"\" }]\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = tenants.checkWebhooks((&Config{}).Egress(nil))
+		if (err == nil) != (part == "") || err != nil && (!strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "secretive")) {
+			t.Errorf("%s: %v, want %q", url, err, part)
+		}
+		all := Config{EgressAllowCidr: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::1/128")}}
+		if err := tenants.checkWebhooks(all.Egress(nil)); err != nil {
+			t.Errorf("%s is allowed, and yet: %v", url, err)
+		}
 	}
 }

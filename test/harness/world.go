@@ -97,7 +97,8 @@ func (w *World) DataDir() string { return w.path("data") }
 // StartGateway starts the gateway, again after a Kill.
 func (w *World) StartGateway() {
 	w.t.Helper()
-	w.Gateway = Start(w.t, "serve", "--apps", w.path("sim/apps.yaml"), "--data-dir", w.DataDir(), "--listen", w.listen, "--drain-for", "200ms")
+	w.Gateway = Start(w.t, "serve", "--apps", w.path("sim/apps.yaml"), "--data-dir", w.DataDir(), "--listen", w.listen, "--drain-for", "200ms",
+		"--egress-allow-cidr", "127.0.0.0/8")
 	w.await(w.Gateway, w.URL+"/readyz")
 }
 
