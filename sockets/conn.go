@@ -109,7 +109,7 @@ func (c *Conn) Close(code int, reason string) { c.leave(code, reason) }
 func (c *Conn) drop(code int, reason string) {
 	c.mu.Lock()
 	if c.state == open && c.out.empty() {
-		_, _ = c.link.attempt(closing(code, reason).wire)
+		_ = c.push(closing(code, reason)) // the end follows either way
 	}
 	c.die(code)
 	c.mu.Unlock()
@@ -184,10 +184,22 @@ func (c *Conn) follow(s *scratch, p []byte) bool {
 
 // take handles bytes that arrived, as far as a callback that asks for Apart. It is
 // false when there is nothing more to read for.
+//
+// Of pings that arrived together the last is answered (RFC 6455 §5.5.3): a flood of
+// them costs one write a turn, not one for each.
 func (c *Conn) take(s *scratch, p []byte) bool {
 	if c.deaf {
 		return true
 	}
+	s.pinged = false
+	alive := c.takeFrames(s, p)
+	if s.pinged {
+		_ = c.Send(compile(ws.OpPong, s.ping[:s.pingSize])) // a failed Send ends the connection itself
+	}
+	return alive
+}
+
+func (c *Conn) takeFrames(s *scratch, p []byte) bool {
 	p = c.in.add(p)
 	for len(p) > 0 && c.apart == nil {
 		it, n, err := c.in.next(s, p, c.engine.config.ReadLimit)
@@ -203,7 +215,7 @@ func (c *Conn) take(s *scratch, p []byte) bool {
 		}
 		p = p[n:]
 		c.heard.Store(c.engine.wheel.now.Load())
-		if !c.handle(it) {
+		if !c.handle(s, it) {
 			return false
 		}
 	}
@@ -211,14 +223,14 @@ func (c *Conn) take(s *scratch, p []byte) bool {
 	return true
 }
 
-func (c *Conn) handle(it item) bool {
+func (c *Conn) handle(s *scratch, it item) bool {
 	switch it.op {
 	case ws.OpText:
 		if c.isOpen() {
 			c.handler.OnMessage(c, it.payload)
 		}
 	case ws.OpPing:
-		_ = c.Send(compile(ws.OpPong, it.payload)) // a failed Send ends the connection itself
+		s.pinged, s.pingSize = true, copy(s.ping[:], it.payload)
 	case ws.OpPong:
 		if fence, ok := fenceOf(it.payload); ok {
 			c.handler.OnPong(c, fence)

@@ -26,8 +26,9 @@ type Config struct {
 	CloseWait time.Duration // for the peer's half of the closing handshake; default 5 s
 }
 
-// The pollers. Epoll is on Linux only and serves plain TCP; everything else gets
-// a goroutine of its own for each connection, whatever the configuration says.
+// The pollers. Epoll is on Linux only and serves TCP, and TLS on a listener of
+// BelowTLS; everything else gets a goroutine of its own for each connection,
+// whatever the configuration says.
 const (
 	PollerEpoll = "epoll"
 	PollerGo    = "go"
@@ -103,7 +104,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			}
 		case <-ctx.Done():
 			for _, c := range e.wheel.stop() {
-				c.drop(CodeGoingAway, "server stopped")
+				c.drop(CodeGoingAway, "The server has stopped")
 			}
 			e.readers.Wait()
 			e.closePoller()
@@ -129,7 +130,7 @@ func (e *Engine) due(c *Conn) {
 	case t.missed == 0 && now-heard < t.period:
 		e.wheel.resetTicks(c, heard+t.period)
 	case t.missed >= missesAllowed:
-		c.drop(CodeDead, "pong reply not received in time")
+		c.drop(CodeDead, "Pong reply not received in time")
 	default:
 		_ = c.Send(ping(idle)) // a failed Send ends the connection itself
 		t.pinged = now
@@ -222,10 +223,12 @@ func (e *Engine) take(c *Conn, sock net.Conn) (read func(early []byte)) {
 	}); ok {
 		return s.adopt(c)
 	}
-	if tcp, ok := plain(sock); ok {
-		sock = tcp
+	if tcp, session := layers(sock); tcp != nil {
+		if session == nil {
+			sock = tcp
+		}
 		if p := e.openPoller(); p != nil {
-			if read := p.take(c, tcp); read != nil {
+			if read := p.take(c, tcp, session); read != nil {
 				return read
 			}
 		}

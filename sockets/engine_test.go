@@ -2,6 +2,8 @@ package sockets
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -34,6 +36,7 @@ func onEveryEngine(t *testing.T, c Config, test func(*testing.T, *server)) {
 	t.Helper()
 	for name, build := range engines() {
 		t.Run(name, func(t *testing.T) { test(t, start(t, build(c))) })
+		t.Run(name+" under TLS", func(t *testing.T) { test(t, startTLS(t, build(c), nil)) })
 	}
 	t.Run("porch", func(t *testing.T) { test(t, startOnPorch(t, New(c))) })
 }
@@ -53,10 +56,12 @@ func startOnPorch(t *testing.T, e *Engine) *server {
 // server is an engine behind net/http whose handler does what the test says.
 type server struct {
 	*Engine
-	url    string
-	conns  chan *Conn
-	closed chan int
-	stop   func() // ends the engine and waits for it
+	url       string
+	roots     *x509.CertPool // nil: plain
+	serverTLS *tls.Config
+	conns     chan *Conn
+	closed    chan int
+	stop      func() // ends the engine and waits for it
 
 	mu      sync.Mutex
 	message func(*Conn, string)
@@ -66,6 +71,20 @@ type server struct {
 func start(t *testing.T, e *Engine) *server {
 	t.Helper()
 	return startWith(t, e, (*httptest.Server).Start)
+}
+
+// startTLS serves with httptest's certificate.
+func startTLS(t *testing.T, e *Engine, config *tls.Config) *server {
+	t.Helper()
+	roots, ours := x509.NewCertPool(), (*tls.Config)(nil)
+	s := startWith(t, e, func(web *httptest.Server) {
+		web.Listener, web.TLS = BelowTLS(web.Listener), config
+		web.StartTLS()
+		roots.AddCert(web.Certificate())
+		ours = web.TLS
+	})
+	s.roots, s.serverTLS = roots, ours
+	return s
 }
 
 func startWith(t *testing.T, e *Engine, listen func(*httptest.Server)) *server {
@@ -125,7 +144,17 @@ type peer struct {
 
 const patience = 10 * time.Second
 
-func dial(t *testing.T, s *server) *peer { t.Helper(); return dialWith(t, s, ws.Dialer{}) }
+func dial(t *testing.T, s *server) *peer { t.Helper(); return dialWith(t, s, s.dialer()) }
+
+func (s *server) dialer() ws.Dialer { return ws.Dialer{TLSConfig: s.tls()} }
+
+// tls is nil when the server is plain.
+func (s *server) tls() *tls.Config {
+	if s.roots == nil {
+		return nil
+	}
+	return &tls.Config{RootCAs: s.roots, ServerName: "example.com"}
+}
 
 func dialWith(t *testing.T, s *server, d ws.Dialer) *peer {
 	t.Helper()
@@ -165,10 +194,9 @@ func (p *peer) frame() ws.Frame {
 	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
 	for n := 0; n < len(f.Payload); {
 		m, err := p.r.Read(f.Payload[n:])
-		if err != nil {
+		if n += m; err != nil && n < len(f.Payload) {
 			p.t.Fatalf("read a payload: %v", err)
 		}
-		n += m
 	}
 	return f
 }

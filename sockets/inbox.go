@@ -22,6 +22,10 @@ type scratch struct {
 	buffer [8 << 10]byte
 	reader bytes.Reader
 	header [ws.MaxHeaderSize]byte
+
+	pinged   bool // the turn had a ping; this is the last one's payload
+	ping     [ws.MaxControlFramePayloadSize]byte
+	pingSize int
 }
 
 // item is one thing a peer said: a whole text message or a control frame.

@@ -1,6 +1,9 @@
 package sockets
 
-import "net"
+import (
+	"crypto/tls"
+	"net"
+)
 
 // link is a connection's way to its peer, which differs between pollers. Its
 // methods are called with Conn.mu held and not after shut, so that a descriptor
@@ -24,7 +27,8 @@ type link interface {
 type poller interface {
 	// take gives a connection its link out of the socket, which is Go's no more,
 	// and what starts the reading from it, to be called once; nil when it cannot.
-	take(c *Conn, sock *net.TCPConn) (read func(early []byte))
+	// session is what lies on top of the socket; nil: nothing.
+	take(c *Conn, sock *net.TCPConn, session *tls.Conn) (read func(early []byte))
 	// sweep sends guests of a porch away who have been waited for in vain.
 	sweep(now int64)
 	// stop ends the loops and waits for them. All connections have finished then.

@@ -1,6 +1,7 @@
 package sockets
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -29,7 +30,8 @@ type shard struct {
 	raw     syscall.RawConn
 	epoll   int
 	done    chan struct{}
-	scratch scratch // shared by all connections of the shard
+	scratch scratch       // shared by all connections of the shard
+	sealed  [8 << 10]byte // as its buffer, for what TLS has yet to open
 	writer  guestWriter
 	answers []byte // to requests of the guest that is served
 
@@ -106,7 +108,7 @@ func (p *epollPoller) stop() {
 
 // take makes the descriptor ours: a duplicate of it, for net.Conn gives its own
 // only to close it.
-func (p *epollPoller) take(c *Conn, sock *net.TCPConn) (read func(early []byte)) {
+func (p *epollPoller) take(c *Conn, sock *net.TCPConn, session *tls.Conn) (read func(early []byte)) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
 		return nil
@@ -120,6 +122,9 @@ func (p *epollPoller) take(c *Conn, sock *net.TCPConn) (read func(early []byte))
 	_ = sock.Close()
 	tune(fd, p.engine.config)
 	l := &epollLink{conn: c, shard: p.shards[fd%len(p.shards)], fd: fd}
+	if session != nil {
+		l.tls = takeTLS(l, session)
+	}
 	c.link, c.place = l, fd
 	return l.read
 }
@@ -196,14 +201,21 @@ func (s *shard) receive(l *epollLink) bool {
 	if l.conn.isDead() {
 		return false
 	}
-	n, err := unix.Read(l.fd, s.scratch.buffer[:])
+	buffer := s.scratch.buffer[:]
+	if l.tls != nil {
+		buffer = s.sealed[:]
+	}
+	n, err := unix.Read(l.fd, buffer)
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return true
 	case err != nil, n == 0:
 		return false
+	case l.tls != nil:
+		l.tls.came = buffer[:n]
+		return l.tls.open(&s.scratch, l.conn.take)
 	}
-	return l.conn.take(&s.scratch, s.scratch.buffer[:n])
+	return l.conn.take(&s.scratch, buffer[:n])
 }
 
 // register lets the loop see a resident under its descriptor.

@@ -10,8 +10,12 @@ import (
 
 // A silent connection costs no goroutine.
 func TestEpollNeedsNoGoroutines(t *testing.T) {
+	needNoGoroutines(t, start(t, New(Config{Poller: PollerEpoll})))
+}
+
+func needNoGoroutines(t *testing.T, s *server) {
+	t.Helper()
 	const many = 100
-	s := start(t, New(Config{Poller: PollerEpoll}))
 	dial(t, s).say("whatever is made once is made now")
 	before := runtime.NumGoroutine()
 	for range many {

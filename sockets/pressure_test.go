@@ -2,8 +2,12 @@ package sockets
 
 import (
 	"bytes"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gobwas/ws"
 )
 
 // A client that does not read is bounded and ended, and the others go on.
@@ -56,6 +60,41 @@ func TestBacklogArrives(t *testing.T) {
 		}
 		if got := p.hearClose(); got != CodeNormal {
 			t.Errorf("closed with %d", got)
+		}
+	})
+}
+
+// Of pings that arrive together the last is answered, and others are served
+// meanwhile as ever.
+func TestAFloodOfPings(t *testing.T) {
+	const many = 20_000
+	onEveryEngine(t, Config{}, func(t *testing.T, s *server) {
+		p, other := dial(t, s), dial(t, s)
+		flood := make([]byte, 0, many*14)
+		for i := range many {
+			flood = append(flood, ws.MustCompileFrame(ws.MaskFrame(ws.NewPingFrame(fmt.Append(nil, i))))...)
+		}
+		written := make(chan error, 1)
+		go func() {
+			_, err := p.Write(flood)
+			written <- err
+		}()
+		other.say("hi")
+		other.hear("hi")
+		answers, last := 0, -1
+		for last < many-1 {
+			f := p.frame()
+			n, err := strconv.Atoi(string(f.Payload))
+			if f.Header.OpCode != ws.OpPong || err != nil || n <= last {
+				t.Fatalf("heard %v %q after the pong to %d", f.Header.OpCode, f.Payload, last)
+			}
+			answers, last = answers+1, n
+		}
+		if answers > many/10 {
+			t.Errorf("%d answers to %d pings", answers, many)
+		}
+		if err := wait(t, "the flood", written); err != nil {
+			t.Error(err)
 		}
 	})
 }

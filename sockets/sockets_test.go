@@ -188,7 +188,7 @@ func TestFence(t *testing.T) {
 func TestSubprotocol(t *testing.T) {
 	onEveryEngine(t, Config{}, func(t *testing.T, s *server) {
 		for offered, want := range map[string]string{"": "", "proto-7": "proto-7", "other, proto-7": "proto-7", "other": ""} {
-			d := ws.Dialer{Header: ws.HandshakeHeaderHTTP(http.Header{})}
+			d := s.dialer()
 			if offered != "" {
 				d.Protocols = strings.Split(offered, ", ")
 			}
@@ -206,7 +206,7 @@ func TestSubprotocol(t *testing.T) {
 
 func TestNotAWebSocket(t *testing.T) {
 	onEveryEngine(t, Config{}, func(t *testing.T, s *server) {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: s.tls()}, Timeout: patience}
 		res, err := client.Get("http" + strings.TrimPrefix(s.url, "ws"))
 		if err != nil {
 			t.Fatal(err)
