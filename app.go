@@ -11,6 +11,7 @@ type App struct {
 	Credentials []Credential
 	Limits      Limits
 	Channels    ChannelSettings
+	Disabled    bool         // refused at every door; what has been accepted still goes out
 	Confirm     Confirmation // for messages that do not say it themselves
 	Webhooks    []Webhook
 }
@@ -18,8 +19,30 @@ type App struct {
 // Key is one key pair of the Pusher protocol; an app may own several while it
 // rotates them.
 type Key struct {
-	Key    string // public: every installed app carries it
-	Secret Secret
+	Key      string // public: every installed app carries it
+	Secret   Secret
+	Disabled bool // counts as unknown
+}
+
+// Key finds one of the app's key pairs; a disabled one is not found.
+func (a *App) Key(key string) (Key, bool) {
+	for _, k := range a.Keys {
+		if k.Key == key && !k.Disabled {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// SigningKey is what the gateway itself signs with for the app: the first of its
+// keys that is not disabled.
+func (a *App) SigningKey() (Key, bool) {
+	for _, k := range a.Keys {
+		if !k.Disabled {
+			return k, true
+		}
+	}
+	return Key{}, false
 }
 
 // TokenHash is the SHA-256 of a bearer token of the native API. Tokens have

@@ -18,6 +18,9 @@ type ChannelSettings struct {
 	// though hosted Pusher wants a switch turned first: a list is there only when
 	// the app's own backend has put it into what it signed.
 	NoWatchlist bool
+	// TLSOnly turns sockets away that come neither over TLS nor through a trusted
+	// proxy that says it has it.
+	TLSOnly bool
 	// Origins are the web origins whose pages may connect; none: all. See Admits.
 	Origins []Origin
 	// AuthoriseWithin is how long a connection may neither sign in nor enter a
@@ -62,15 +65,21 @@ type Limits struct {
 	PresenceMembers int // users in one presence channel; default DefaultPresenceMembers
 	Channels        int // that one connection is in at a time; default DefaultChannels
 	ClientEvents    int // a second from one connection; default DefaultClientEvents
+	UserInfo        int // bytes of a presence member's user_info; default DefaultUserInfo
+	Messages        int // of any kind, a second from one connection; default DefaultMessages
+	Publishes       int // events and messages a second from the app's backends; 0: no limit
 }
 
 // The defaults are Pusher's limits (https://pusher.com/docs/channels), but for
-// DefaultChannels: hosted Pusher has none there, and bills for what it costs.
+// DefaultChannels and DefaultMessages: hosted Pusher has none there, and bills for
+// what it costs.
 const (
 	DefaultEventBytes      = 10 * 1024
 	DefaultPresenceMembers = 100
 	DefaultChannels        = 1000
 	DefaultClientEvents    = 10
+	DefaultUserInfo        = 1024
+	DefaultMessages        = 100
 )
 
 // MaxEventBytes gives the limit in force.
@@ -84,6 +93,12 @@ func (l Limits) MaxChannels() int { return inForce(l.Channels, DefaultChannels) 
 
 // MaxClientEvents gives the limit in force.
 func (l Limits) MaxClientEvents() int { return inForce(l.ClientEvents, DefaultClientEvents) }
+
+// MaxUserInfo gives the limit in force.
+func (l Limits) MaxUserInfo() int { return inForce(l.UserInfo, DefaultUserInfo) }
+
+// MaxMessages gives the limit in force.
+func (l Limits) MaxMessages() int { return inForce(l.Messages, DefaultMessages) }
 
 func inForce(limit, otherwise int) int {
 	if limit > 0 {

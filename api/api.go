@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,7 +23,7 @@ type Door interface {
 	Mount(e *echo.Echo)
 }
 
-// Config names what the server needs. All fields are required.
+// Config names what the server needs. All fields but the last are required.
 type Config struct {
 	Logger   *slog.Logger
 	Registry *prometheus.Registry // our metrics are registered with it, and it is served at /metrics
@@ -30,6 +31,8 @@ type Config struct {
 	// Its context ends after readyTimeout.
 	Ready func(ctx context.Context) []Reason
 	Doors []Door
+	// TrustedProxies are believed what they say of a client; none unless given.
+	TrustedProxies []netip.Prefix
 }
 
 // Reason is why one part of the gateway is not ready. It is served without
@@ -49,6 +52,7 @@ func New(c Config) (*echo.Echo, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.Logger.SetOutput(io.Discard) // echo's own logger would bypass ours
 	e.HTTPErrorHandler = respondProblem
+	believe(e, c.TrustedProxies)
 	e.Use(identify, m.observe, logged(c.Logger), answered, guarded, bounded)
 	mountOperations(e, c)
 	for _, d := range c.Doors {

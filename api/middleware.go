@@ -75,7 +75,7 @@ func logged(l *slog.Logger) echo.MiddlewareFunc {
 				slog.Int64("bytes_in", c.Request().ContentLength),
 				slog.Int64("bytes_out", c.Response().Size),
 				slog.Float64("took_ms", float64(time.Since(start).Microseconds())/1000),
-				slog.String("remote", c.Request().RemoteAddr),
+				slog.String("remote", remoteOf(c)),
 			}
 			if app, ok := c.Get(AppKey).(string); ok {
 				attrs = append(attrs, slog.String("app", app))

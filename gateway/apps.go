@@ -22,6 +22,7 @@ func NewApps(apps []diaphone.App) (*Apps, error) {
 		byKey:   make(map[string]*diaphone.App),
 		byToken: make(map[diaphone.TokenHash]*diaphone.App),
 	}
+	owners := map[string]*diaphone.App{} // of all keys, also those out of use
 	for i := range apps {
 		a := &apps[i]
 		if d.byID[a.ID] != nil {
@@ -30,10 +31,13 @@ func NewApps(apps []diaphone.App) (*Apps, error) {
 		d.byID[a.ID] = a
 		d.ordered = append(d.ordered, a)
 		for _, k := range a.Keys {
-			if other := d.byKey[k.Key]; other != nil {
+			if other := owners[k.Key]; other != nil {
 				return nil, fmt.Errorf("apps %q and %q share the key %q", other.ID, a.ID, k.Key)
 			}
-			d.byKey[k.Key] = a
+			owners[k.Key] = a
+			if !k.Disabled {
+				d.byKey[k.Key] = a
+			}
 		}
 		for _, t := range a.Tokens {
 			if other := d.byToken[t]; other != nil {
@@ -48,7 +52,8 @@ func NewApps(apps []diaphone.App) (*Apps, error) {
 // ByID gives an app, or nil.
 func (d *Apps) ByID(id diaphone.AppID) *diaphone.App { return d.byID[id] }
 
-// ByKey gives the app that owns a public key of the Pusher protocol, or nil.
+// ByKey gives the app that owns a public key of the Pusher protocol, or nil; nil
+// also for a key that is disabled.
 func (d *Apps) ByKey(key string) *diaphone.App { return d.byKey[key] }
 
 // ByToken gives the app that a bearer token of the native API belongs to, or

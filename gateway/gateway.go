@@ -44,11 +44,18 @@ type Config struct {
 
 // Gateway is safe for concurrent use and starts no goroutine.
 type Gateway struct {
-	parts Config
+	parts  Config
+	meters map[diaphone.AppID]*meter // of all apps
 }
 
 // New builds a Gateway.
-func New(c Config) *Gateway { return &Gateway{parts: c} }
+func New(c Config) *Gateway {
+	g := &Gateway{parts: c, meters: map[diaphone.AppID]*meter{}}
+	for _, a := range c.Apps.All() {
+		g.meters[a.ID] = new(meter)
+	}
+	return g
+}
 
 // Apps is the directory of tenants, for doors to authenticate with.
 func (g *Gateway) Apps() *Apps { return g.parts.Apps }

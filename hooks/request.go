@@ -58,15 +58,6 @@ func sign(secret diaphone.Secret, body []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// signingKey is the oldest key of the app: the one that the backend has known for
-// longest. ok is false when the app has none; then nothing can be signed.
-func signingKey(app *diaphone.App) (key diaphone.Key, ok bool) {
-	if len(app.Keys) == 0 {
-		return diaphone.Key{}, false
-	}
-	return app.Keys[0], true
-}
-
 // newRequest makes one attempt's request. The headers that a receiver goes by are
 // ours, whatever the webhook's own say.
 func newRequest(ctx context.Context, app *diaphone.App, hook *diaphone.Webhook, body []byte, attempt int) (*http.Request, error) {
@@ -83,7 +74,7 @@ func newRequest(ctx context.Context, app *diaphone.App, hook *diaphone.Webhook, 
 	r.Header.Set("Diaphone-Attempt", strconv.Itoa(attempt))
 	r.Header.Del("X-Pusher-Key")
 	r.Header.Del("X-Pusher-Signature")
-	if key, ok := signingKey(app); ok {
+	if key, ok := app.SigningKey(); ok {
 		r.Header.Set("X-Pusher-Key", key.Key)
 		r.Header.Set("X-Pusher-Signature", sign(key.Secret, body))
 	}

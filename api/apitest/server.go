@@ -41,6 +41,7 @@ type Options struct {
 	Providers map[diaphone.ProviderName]providers.Provider // nil: providers with Apple's and Google's sizes
 	Ready     func(context.Context) []api.Reason           // nil: ready
 	Store     bolt.Options
+	Edit      func(*diaphone.App)                                // each of the apps, before they are used; nil: as they are
 	Webhooks  func() map[diaphone.WebhookID]gateway.WebhookState // nil: nothing is known of them
 }
 
@@ -124,11 +125,17 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 		{Name: "google", Provider: diaphone.FCM},
 	}
 	settings := diaphone.ChannelSettings{History: []diaphone.HistoryRule{{Prefix: "news", Events: 5}}}
-	apps, err := gateway.NewApps([]diaphone.App{
+	tenants := []diaphone.App{
 		{ID: "1", Keys: []diaphone.Key{{Key: Key1, Secret: secret1}}, Tokens: []diaphone.TokenHash{diaphone.HashToken(Token1)}, Credentials: credentials, Channels: settings,
 			Webhooks: []diaphone.Webhook{{Name: "backend", URL: "https://hooks.example.com:8443/in?key=secretive", Prefixes: []string{"presence-"}}}},
 		{ID: "2", Tokens: []diaphone.TokenHash{diaphone.HashToken(Token2)}, Credentials: credentials, Channels: settings},
-	})
+	}
+	for i := range tenants {
+		if o.Edit != nil {
+			o.Edit(&tenants[i])
+		}
+	}
+	apps, err := gateway.NewApps(tenants)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -73,7 +73,13 @@ func (d *Door) authenticate(c echo.Context) (*call, error) {
 	if err != nil {
 		return nil, err
 	}
-	return in, d.checkSignature(r, in, key)
+	if err := checkSignature(r, in, key); err != nil {
+		return nil, err
+	}
+	if in.app.Disabled {
+		return nil, refusef(http.StatusForbidden, "App %s is disabled", in.app.ID)
+	}
+	return in, nil
 }
 
 // parseQuery decodes the query under lower-case names. A doubled auth parameter
@@ -133,7 +139,7 @@ func readBody(r *http.Request, most int64) ([]byte, error) {
 
 // checkParams checks everything but the signature and gives the key to check it with.
 func checkParams(in *call, now time.Time) (diaphone.Key, error) {
-	key, ok := keyOf(in.app, in.query[paramKey])
+	key, ok := in.app.Key(in.query[paramKey])
 	if !ok {
 		return key, refusef(http.StatusUnauthorized, "Unknown auth_key")
 	}
@@ -162,10 +168,10 @@ func checkParams(in *call, now time.Time) (diaphone.Key, error) {
 }
 
 // checkSignature tries the path as it came, and decoded: SDKs sign what they put
-// on the wire, and a proxy may have escaped it since.
-func (d *Door) checkSignature(r *http.Request, in *call, key diaphone.Key) error {
-	raw := strings.TrimPrefix(r.URL.EscapedPath(), d.prefix)
-	decoded := strings.TrimPrefix(r.URL.Path, d.prefix)
+// on the wire, and a proxy may have escaped it since. A prefix of the path, which
+// they do not sign, is gone by now (api.UnderPrefix).
+func checkSignature(r *http.Request, in *call, key diaphone.Key) error {
+	raw, decoded := r.URL.EscapedPath(), r.URL.Path
 	sent := in.query[paramSignature]
 	text := requestText(r.Method, raw, in.query)
 	if equal(sent, sign(key.Secret, text)) {

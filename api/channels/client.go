@@ -1,6 +1,8 @@
 package channels
 
 import (
+	"time"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/diaphone-dev/diaphone"
@@ -15,12 +17,16 @@ type client struct {
 	session  *hub.Session
 	protocol int
 	info     jsontext.Value // user_info of the signed-in user
-	pace     pace           // of its client events
-	since    known          // from where it resumes; nil: it has not asked to follow
+	pace     pace
+	since    known // from where it resumes; nil: it has not asked to follow
 }
 
 // OnMessage implements sockets.Handler.
 func (c *client) OnMessage(_ *sockets.Conn, payload []byte) {
+	if !c.mayTalk(time.Now()) {
+		c.hush()
+		return
+	}
 	in, err := parse(payload)
 	if err != nil {
 		c.complain(err.Error())

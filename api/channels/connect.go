@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/hub"
 	"github.com/diaphone-dev/diaphone/sockets"
 )
@@ -27,7 +28,9 @@ const (
 // Close codes of the Pusher protocol. 4000–4099 and 4300 upwards: never again;
 // 4100–4199: after a second; 4200–4299: at once.
 const (
+	codeNeedsTLS     = 4000
 	codeUnknownApp   = 4001
+	codeDisabled     = 4003
 	codeOverQuota    = 4004
 	codeNoPath       = 4005
 	codeBadVersion   = 4006
@@ -50,13 +53,23 @@ func (d *Door) connect(c echo.Context) error {
 	if strings.Contains(key, "/") { // echo gives the last parameter all that is left
 		return d.connectNowhere(c)
 	}
-	return d.upgrade(c, d.accept(key, c.QueryParam("protocol"), c.Request().Header.Get(echo.HeaderOrigin)))
+	return d.upgrade(c, d.accept(arrivalOf(c, key)))
+}
+
+// arrival is what is known of somebody who wants to connect, in whichever way.
+type arrival struct {
+	key, protocol, origin string
+	secure                bool
+}
+
+func arrivalOf(c echo.Context, key string) arrival {
+	return arrival{key, c.QueryParam("protocol"), c.Request().Header.Get(echo.HeaderOrigin), api.IsSecure(c)}
 }
 
 // accept greets a connection, or says why it may not stay.
-func (d *Door) accept(key, protocol, origin string) func(*sockets.Conn) sockets.Handler {
+func (d *Door) accept(a arrival) func(*sockets.Conn) sockets.Handler {
 	return func(conn *sockets.Conn) sockets.Handler {
-		app, protocol, err := d.admit(key, protocol, origin)
+		app, protocol, err := d.admit(a)
 		if err != nil {
 			return d.turnAway(conn, err)
 		}
@@ -103,18 +116,22 @@ func (d *Door) upgrade(c echo.Context, accept func(*sockets.Conn) sockets.Handle
 	return nil
 }
 
-func (d *Door) admit(key, protocol, origin string) (*diaphone.App, int, error) {
-	app := d.gateway.Apps().ByKey(key)
+func (d *Door) admit(a arrival) (*diaphone.App, int, error) {
+	app := d.gateway.Apps().ByKey(a.key)
 	switch {
 	case app == nil:
-		return nil, 0, &turning{codeUnknownApp, "App key " + clip(key) + " not known here"}
-	case !app.Channels.Admits(origin):
+		return nil, 0, &turning{codeUnknownApp, "App key " + clip(a.key) + " not known here"}
+	case app.Disabled:
+		return nil, 0, &turning{codeDisabled, "App is disabled"}
+	case app.Channels.TLSOnly && !a.secure:
+		return nil, 0, &turning{codeNeedsTLS, "App takes connections over TLS only: use wss://"}
+	case !app.Channels.Admits(a.origin):
 		// A code that stops clients for good. An HTTP refusal would have them try for ever.
-		return nil, 0, &turning{codeUnauthorised, "Pages of origin " + clip(origin) + " may not connect"}
-	case protocol == "":
+		return nil, 0, &turning{codeUnauthorised, "Pages of origin " + clip(a.origin) + " may not connect"}
+	case a.protocol == "":
 		return app, newestProtocol, nil
 	}
-	version, err := strconv.Atoi(protocol)
+	version, err := strconv.Atoi(a.protocol)
 	switch {
 	case err != nil:
 		return nil, 0, &turning{codeBadVersion, "Protocol version is not a number"}

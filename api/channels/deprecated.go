@@ -26,7 +26,7 @@ func (d *Door) postToChannel(c echo.Context, in *call) error {
 	if err != nil {
 		return err
 	}
-	if err := d.publish(c, m); err != nil {
+	if err := d.publish(c, in.app, m); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusAccepted)

@@ -20,9 +20,6 @@ type Config struct {
 	Gateway *gateway.Gateway // required
 	Hub     *hub.Hub         // required
 	Logger  *slog.Logger     // default: none
-	// PathPrefix is where the door is mounted, for example "/pusher". SDKs send it
-	// but do not sign it (pusher-http-php, option "path").
-	PathPrefix string
 	// ActivityTimeout is after how much silence clients send a ping of their own;
 	// whole seconds; default 120 s, as hosted. We ping them earlier than that.
 	ActivityTimeout time.Duration
@@ -36,7 +33,6 @@ type Door struct {
 	gateway  *gateway.Gateway
 	hub      *hub.Hub
 	log      *slog.Logger
-	prefix   string
 	activity int // seconds
 	sessions *fallback.Sessions
 }
@@ -53,7 +49,6 @@ func New(c Config) *Door {
 		gateway:  c.Gateway,
 		hub:      c.Hub,
 		log:      c.Logger,
-		prefix:   strings.TrimSuffix(c.PathPrefix, "/"),
 		activity: int(c.ActivityTimeout / time.Second),
 		sessions: fallback.New(func(sock net.Conn, accept func(*sockets.Conn) sockets.Handler) error {
 			return c.Hub.Engine().Adopt(sock, accept)
@@ -65,31 +60,27 @@ func New(c Config) *Door {
 // its own.
 func (d *Door) Mount(e *echo.Echo) {
 	e.Use(d.astray)
-	g := e.Group(d.prefix)
-	g.POST("/apps/:app/events", d.signed(d.postEvent))
-	g.POST("/apps/:app/batch_events", d.signed(d.postBatch))
-	g.GET("/apps/:app/channels", d.signed(d.listChannels))
-	g.GET("/apps/:app/channels/:channel", d.signed(d.getChannel))
-	g.GET("/apps/:app/channels/:channel/users", d.signed(d.listUsers))
-	g.POST("/apps/:app/channels/:channel/events", d.signed(d.postToChannel))
-	g.GET("/apps/:app/channels/:channel/stats", d.signed(d.channelStats))
-	g.POST("/apps/:app/users/:user/terminate_connections", d.signed(d.terminate))
-	g.Any("/apps/*", func(c echo.Context) error { return c.String(http.StatusNotFound, "Not found") })
+	e.POST("/apps/:app/events", d.signed(d.postEvent))
+	e.POST("/apps/:app/batch_events", d.signed(d.postBatch))
+	e.GET("/apps/:app/channels", d.signed(d.listChannels))
+	e.GET("/apps/:app/channels/:channel", d.signed(d.getChannel))
+	e.GET("/apps/:app/channels/:channel/users", d.signed(d.listUsers))
+	e.POST("/apps/:app/channels/:channel/events", d.signed(d.postToChannel))
+	e.GET("/apps/:app/channels/:channel/stats", d.signed(d.channelStats))
+	e.POST("/apps/:app/users/:user/terminate_connections", d.signed(d.terminate))
+	e.Any("/apps/*", func(c echo.Context) error { return c.String(http.StatusNotFound, "Not found") })
 
-	g.GET("/app/:key", d.connect)
-	g.GET("/app", d.connectNowhere)
-	g.GET("/app/*", d.connectNowhere)
-	d.mountFallback(g)
+	e.GET("/app/:key", d.connect)
+	e.GET("/app", d.connectNowhere)
+	e.GET("/app/*", d.connectNowhere)
+	d.mountFallback(e)
 }
 
 // Quick tells of the requests that the door answers without waiting for anything:
 // events, which are never stored, and new connections.
-func (d *Door) Quick(r *http.Request) bool {
-	path, ok := strings.CutPrefix(r.URL.Path, d.prefix)
-	switch {
-	case !ok:
-		return false
-	case r.Method == http.MethodGet:
+func (*Door) Quick(r *http.Request) bool {
+	path := r.URL.Path
+	if r.Method == http.MethodGet {
 		return strings.HasPrefix(path, "/app/") && r.Header.Get("Upgrade") != ""
 	}
 	return r.Method == http.MethodPost && strings.HasPrefix(path, "/apps/") &&

@@ -24,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hub"
 	"github.com/diaphone-dev/diaphone/sockets"
@@ -69,13 +70,12 @@ func openAt(t testing.TB, prefix string, tenants ...diaphone.App) *house {
 	}
 	h := hub.New(hub.Config{Sockets: sockets.Config{ReadLimit: ReadLimit(apps.All())}})
 	door := New(Config{
-		Gateway:    gateway.New(gateway.Config{Apps: apps, Fanout: h.Publish, Live: gateway.Live{Disconnect: h.Terminate}}),
-		Hub:        h,
-		PathPrefix: prefix,
+		Gateway: gateway.New(gateway.Config{Apps: apps, Fanout: h.Publish, Live: gateway.Live{Disconnect: h.Terminate}}),
+		Hub:     h,
 	})
 	e := echo.New()
 	door.Mount(e)
-	web := httptest.NewServer(e)
+	web := httptest.NewServer(api.UnderPrefix(prefix, e))
 	ctx, cancel := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() { _ = h.Run(ctx) })

@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
@@ -40,7 +41,7 @@ func (d *Door) postEvent(c echo.Context, in *call) error {
 	}
 	// Counted before the event goes out, and apart from it, as hosted does.
 	answer := d.eventInfo(in.app, m.To.Channels, t.Info)
-	if err := d.publish(c, m); err != nil {
+	if err := d.publish(c, in.app, m); err != nil {
 		return err
 	}
 	return success(c, answer)
@@ -87,10 +88,8 @@ func (d *Door) postBatch(c echo.Context, in *call) error {
 		infos[i] = d.attributes(in.app, m.To.Channels[0], t.Info)
 		asked = asked || t.Info != ""
 	}
-	for _, m := range messages {
-		if err := d.publish(c, m); err != nil {
-			return err
-		}
+	if err := d.publish(c, in.app, messages...); err != nil {
+		return err
 	}
 	if !asked {
 		return success(c, nil)
@@ -98,8 +97,13 @@ func (d *Door) postBatch(c echo.Context, in *call) error {
 	return success(c, map[string]any{"batch": infos})
 }
 
-func (d *Door) publish(c echo.Context, m *diaphone.Message) error {
-	_, err := d.gateway.Publish(c.Request().Context(), m, storage.Idempotency{})
+// publish hands on events that have been checked, all or none of them.
+func (d *Door) publish(c echo.Context, app *diaphone.App, messages ...*diaphone.Message) error {
+	quota, err := d.gateway.Admit(app, len(messages))
+	api.ShowQuota(c.Response().Header(), quota)
+	for i := 0; i < len(messages) && err == nil; i++ {
+		_, err = d.gateway.Publish(c.Request().Context(), messages[i], storage.Idempotency{})
+	}
 	return err
 }
 

@@ -12,20 +12,20 @@ import (
 
 // mountFallback adds the routes of the HTTP transports. In pusher-js they begin
 // with the option httpPath, /pusher unless the app says otherwise.
-func (d *Door) mountFallback(g *echo.Group) {
+func (d *Door) mountFallback(e *echo.Echo) {
 	const base = "/pusher/app/:key/:server/:session"
-	for path, answer := range map[string]func(http.ResponseWriter, *http.Request, fallback.ID){
+	for path, answer := range map[string]func(echo.Context, fallback.ID){
 		base + "/xhr_streaming": d.stream,
 		base + "/xhr":           d.poll,
 		base + "/xhr_send":      d.send,
 	} {
-		g.POST(path, carried(answer))
-		g.OPTIONS(path, preflight)
+		e.POST(path, carried(answer))
+		e.OPTIONS(path, preflight)
 	}
 }
 
 // carried gives an endpoint the session that a request is about.
-func carried(answer func(http.ResponseWriter, *http.Request, fallback.ID)) echo.HandlerFunc {
+func carried(answer func(echo.Context, fallback.ID)) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, param := c.Request(), pathParams(c)
 		hide(c)
@@ -39,27 +39,27 @@ func carried(answer func(http.ResponseWriter, *http.Request, fallback.ID)) echo.
 		if !isServer(id.Server) || !isSession(id.Session) {
 			return c.String(http.StatusNotFound, "No such path: the key is followed by a number below 1000 and 8 to 64 letters or digits")
 		}
-		answer(c.Response(), r, id)
+		answer(c, id)
 		return nil
 	}
 }
 
-func (d *Door) stream(w http.ResponseWriter, r *http.Request, id fallback.ID) {
-	d.sessions.Stream(w, r, id, d.accept(id.Key, r.URL.Query().Get("protocol"), id.Origin))
+func (d *Door) stream(c echo.Context, id fallback.ID) {
+	d.sessions.Stream(c.Response(), c.Request(), id, d.accept(arrivalOf(c, id.Key)))
 }
 
-func (d *Door) poll(w http.ResponseWriter, r *http.Request, id fallback.ID) {
-	d.sessions.Poll(w, r, id, d.accept(id.Key, r.URL.Query().Get("protocol"), id.Origin))
+func (d *Door) poll(c echo.Context, id fallback.ID) {
+	d.sessions.Poll(c.Response(), c.Request(), id, d.accept(arrivalOf(c, id.Key)))
 }
 
-func (d *Door) send(w http.ResponseWriter, r *http.Request, id fallback.ID) {
+func (d *Door) send(c echo.Context, id fallback.ID) {
 	var apps []*diaphone.App
 	if app := d.gateway.Apps().ByKey(id.Key); app != nil {
 		apps = append(apps, app)
 	}
 	// A message is JSON within JSON: at worst every byte of it is escaped once more.
 	const punctuation = 1 << 10
-	d.sessions.Send(w, r, id, int64(2*ReadLimit(apps)+punctuation))
+	d.sessions.Send(c.Response(), c.Request(), id, int64(2*ReadLimit(apps)+punctuation))
 }
 
 // isServer and isSession bound what a client may choose.

@@ -53,14 +53,12 @@ func statusOf(e *diaphone.Error) int {
 		return http.StatusBadRequest
 	case diaphone.Unauthorized:
 		return http.StatusUnauthorized
-	case diaphone.Forbidden:
+	case diaphone.Forbidden, diaphone.Limited: // over quota is 403 on hosted
 		return http.StatusForbidden
 	case diaphone.NotFound:
 		return http.StatusNotFound
 	case diaphone.TooLarge:
 		return http.StatusRequestEntityTooLarge
-	case diaphone.Limited:
-		return http.StatusTooManyRequests
 	case diaphone.Unavailable, diaphone.StorageFull:
 		return http.StatusServiceUnavailable
 	}

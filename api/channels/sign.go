@@ -61,12 +61,3 @@ func requestText(method, path string, query map[string]string) string {
 	}
 	return string(b)
 }
-
-// keyOf finds one of the app's key pairs.
-func keyOf(app *diaphone.App, key string) (diaphone.Key, bool) {
-	i := slices.IndexFunc(app.Keys, func(k diaphone.Key) bool { return k.Key == key })
-	if i < 0 {
-		return diaphone.Key{}, false
-	}
-	return app.Keys[i], true
-}

@@ -91,7 +91,7 @@ func (c *client) bind(auth, data string) (watched []diaphone.UserID, err error) 
 	case err != nil:
 		return nil, err
 	}
-	if string(user.Info) != "null" && len(user.Info) <= maxUserInfo {
+	if string(user.Info) != "null" && len(user.Info) <= c.app.Limits.MaxUserInfo() {
 		c.info = user.Info
 	}
 	return watched, nil

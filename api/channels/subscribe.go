@@ -12,9 +12,6 @@ import (
 	"github.com/diaphone-dev/diaphone/hub"
 )
 
-// maxUserInfo bounds what a backend says of a presence member (Pusher's limit).
-const maxUserInfo = 1 << 10
-
 // denial is why a subscription failed.
 type denial struct {
 	kind   string // as in the "type" of pusher:subscription_error
@@ -109,7 +106,7 @@ func (c *client) checkAuth(name diaphone.ChannelName, s subscription) (data stri
 // is what should have been signed, never the right signature.
 func (c *client) verify(auth, signed string) error {
 	id, signature, _ := strings.Cut(auth, ":")
-	key, ok := keyOf(c.app, id)
+	key, ok := c.app.Key(id)
 	if !ok {
 		return &denial{authError, http.StatusUnauthorized, "Invalid key in subscription auth data: '" + clip(id) + "'"}
 	}
@@ -144,8 +141,8 @@ func (c *client) member(data string) (*hub.Member, error) {
 	if string(d.UserInfo) == "null" {
 		d.UserInfo = nil
 	}
-	if len(d.UserInfo) > maxUserInfo {
-		return nil, &denial{limitReached, http.StatusRequestEntityTooLarge, "Invalid channel_data: user_info has more than " + strconv.Itoa(maxUserInfo) + " bytes"}
+	if most := c.app.Limits.MaxUserInfo(); len(d.UserInfo) > most {
+		return nil, &denial{limitReached, http.StatusRequestEntityTooLarge, "Invalid channel_data: user_info has more than " + strconv.Itoa(most) + " bytes"}
 	}
 	return &hub.Member{User: user, Info: d.UserInfo}, nil
 }

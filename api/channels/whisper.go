@@ -82,7 +82,7 @@ func (c *client) mayWhisper(in incoming) error {
 		return hub.ErrNotJoined
 	case len(whispered(in.data)) > most:
 		return complaint("The data content of this event exceeds the allowed maximum (" + strconv.Itoa(most) + " bytes)")
-	case !c.pace.take(c.app.Limits.MaxClientEvents(), time.Now()):
+	case !c.mayEmit(time.Now()):
 		return errTooFast
 	}
 	return nil
@@ -103,17 +103,3 @@ func whispered(data jsontext.Value) string {
 }
 
 func isClientEvent(name string) bool { return strings.HasPrefix(name, prefixClient) }
-
-// pace counts what came in the second that began with the first of it.
-type pace struct {
-	since time.Time
-	count int
-}
-
-func (p *pace) take(most int, now time.Time) bool {
-	if now.Sub(p.since) >= time.Second {
-		*p = pace{since: now}
-	}
-	p.count++
-	return p.count <= most
-}

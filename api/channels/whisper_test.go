@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/diaphone-dev/diaphone"
 )
@@ -149,23 +148,6 @@ func TestClientEventsOverTheRate(t *testing.T) {
 	}
 	if came+dropped != many {
 		t.Errorf("%d came and %d were dropped of %d", came, dropped, many)
-	}
-}
-
-func TestPace(t *testing.T) {
-	var p pace
-	start := time.Now()
-	at := func(d time.Duration) time.Time { return start.Add(d) }
-	for n := range 10 {
-		if !p.take(10, at(time.Duration(n)*time.Millisecond)) {
-			t.Errorf("the %dth was refused", n+1)
-		}
-	}
-	if p.take(10, at(999*time.Millisecond)) {
-		t.Error("the eleventh in a second was taken")
-	}
-	if !p.take(10, at(time.Second)) {
-		t.Error("a new second did not begin")
 	}
 }
 

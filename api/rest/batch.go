@@ -110,11 +110,15 @@ func readMessage(c *call, raw []byte) (m *diaphone.Message, key string, err erro
 	return m, in.IdempotencyKey, err
 }
 
-// publishEach publishes the items without an error and notes what became of them.
+// publishEach publishes the items without an error, as far as the app's rate goes, and
+// notes what became of them.
 func (d *Door) publishEach(c *call, items []batchItem) []batchItem {
 	var batch []gateway.Publication
 	var at []*batchItem
 	for i := range items {
+		if items[i].err == nil {
+			items[i].err = d.admit(c)
+		}
 		if items[i].err == nil {
 			batch = append(batch, items[i].publication)
 			at = append(at, &items[i])

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/api/wire"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/storage"
@@ -46,6 +47,9 @@ func (d *Door) publish(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := d.admit(c); err != nil {
+		return err
+	}
 	p, err := d.gateway.Publish(c.ctx(), m, idem)
 	if err != nil {
 		return err
@@ -58,6 +62,13 @@ func (d *Door) publish(c *call) error {
 		h.Set(idempotentReplayed, "true")
 	}
 	return c.reply(http.StatusAccepted, publishedOut(p))
+}
+
+// admit books one message of the app, and tells what is left.
+func (d *Door) admit(c *call) error {
+	quota, err := d.gateway.Admit(c.app, 1)
+	api.ShowQuota(c.Response().Header(), quota)
+	return err
 }
 
 func publishedOut(p gateway.Published) wire.Published {

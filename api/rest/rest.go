@@ -99,6 +99,9 @@ func (d *Door) authenticated(handle func(*call) error, parameters []string) echo
 			return err
 		}
 		c.Set(api.AppKey, string(app.ID))
+		if app.Disabled {
+			return &diaphone.Error{Code: diaphone.Forbidden, Detail: "the app is disabled", Hint: "whoever runs the gateway has set enabled: false in its apps file"}
+		}
 		query, err := strictQuery(c.Request().URL.RawQuery, parameters)
 		if err != nil {
 			return err

@@ -137,8 +137,8 @@ func (s *session) LocalAddr() net.Addr { return inProcess{} }
 // RemoteAddr implements net.Conn.
 func (s *session) RemoteAddr() net.Addr { return inProcess{} }
 
-// SetDeadline implements net.Conn. The engine, which never waits without a way to
-// end it, sets none.
+// SetDeadline implements net.Conn. Deadlines change nothing: a write never waits, and
+// the engine closes what it does not want to read from any more.
 func (s *session) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline implements net.Conn.
