@@ -44,6 +44,7 @@ type App struct {
 	gateway  *gateway.Gateway
 	server   *http.Server
 	listener net.Listener
+	shown    *certificate // nil: no TLS
 
 	draining chan struct{} // closed when the stop begins
 	hurry    context.CancelCauseFunc
@@ -69,6 +70,11 @@ func New(c Config, log *slog.Logger) (_ *App, err error) {
 	a.egress = c.Egress(func() { a.refused.Add(1) })
 	if a.tenants, err = LoadApps(c.Apps); err != nil {
 		return nil, err
+	}
+	if c.TLSCert != "" {
+		if a.shown, err = newCertificate(&c, log); err != nil {
+			return nil, err
+		}
 	}
 	if err = a.tenants.checkWebhooks(a.egress); err != nil {
 		return nil, err
@@ -131,18 +137,26 @@ func (a *App) wire() error {
 		Fanout: a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake,
 		WebhookStates: a.webhookStates, WakeWebhook: a.hooks.Wake,
 	})
-	registry.MustRegister(&parts{store: a.store, hub: a.hub, refused: &a.refused})
+	registry.MustRegister(&parts{store: a.store, hub: a.hub, refused: &a.refused, shown: a.shown})
+	proxies, err := a.config.trustedProxies()
+	if err != nil {
+		return err
+	}
 	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})
 	handler, err := api.New(api.Config{
-		Logger: a.log, Registry: registry, Ready: a.ready,
+		Logger: a.log, Registry: registry, Ready: a.ready, TrustedProxies: proxies,
 		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway, Logger: a.log}), pusher},
 	})
 	if err != nil {
 		return err
 	}
-	a.server = api.NewServer(handler, a.log)
+	a.server = api.NewServer(api.UnderPrefix(a.config.PathPrefix, handler), a.log)
+	if a.shown != nil {
+		a.listener = sockets.BelowTLS(a.listener)
+		return nil
+	}
 	a.listener = a.hub.Engine().Porch(a.listener, sockets.PorchConfig{
-		Handler: a.server.Handler, Quick: pusher.Quick, Patience: api.ReadHeaderTimeout, Idle: api.IdleTimeout,
+		Handler: a.server.Handler, Quick: api.QuickUnderPrefix(a.config.PathPrefix, pusher.Quick), Patience: api.ReadHeaderTimeout, Idle: api.IdleTimeout,
 	})
 	return nil
 }

@@ -48,6 +48,7 @@ type (
 	appEntry struct {
 		ID       string         `yaml:"id"`
 		Name     string         `yaml:"name"`
+		Enabled  *bool          `yaml:"enabled"` // nil: yes
 		Keys     []keyEntry     `yaml:"keys"`
 		Tokens   []tokenEntry   `yaml:"tokens"`
 		APNs     []apnsEntry    `yaml:"apns"`
@@ -58,8 +59,9 @@ type (
 		Confirm  confirmEntry   `yaml:"confirm"`
 	}
 	keyEntry struct {
-		Key    string          `yaml:"key"`
-		Secret diaphone.Secret `yaml:"secret"`
+		Key     string          `yaml:"key"`
+		Secret  diaphone.Secret `yaml:"secret"`
+		Enabled *bool           `yaml:"enabled"` // nil: yes
 	}
 	tokenEntry struct {
 		Token  diaphone.Secret `yaml:"token"`
@@ -189,7 +191,7 @@ func (r *appsReader) line(at string) int {
 var appID = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,64}\z`)
 
 func (r *appsReader) app(at string, e *appEntry) {
-	a := diaphone.App{ID: diaphone.AppID(e.ID), Name: e.Name,
+	a := diaphone.App{ID: diaphone.AppID(e.ID), Name: e.Name, Disabled: !enabled(e.Enabled),
 		Limits: r.limits(at+".limits", e.Limits), Channels: r.channels(at+".channels", e.Channels),
 		Confirm: r.confirm(at+".confirm", e.Confirm)}
 	if !appID.MatchString(e.ID) {
@@ -199,7 +201,7 @@ func (r *appsReader) app(at string, e *appEntry) {
 		if k.Key == "" || k.Secret == "" {
 			r.faultf(fmt.Sprintf("%s.keys[%d]", at, i), "a key needs both key and secret")
 		}
-		a.Keys = append(a.Keys, diaphone.Key{Key: k.Key, Secret: k.Secret})
+		a.Keys = append(a.Keys, diaphone.Key{Key: k.Key, Secret: k.Secret, Disabled: !enabled(k.Enabled)})
 	}
 	for i, t := range e.Tokens {
 		if hash, ok := r.token(fmt.Sprintf("%s.tokens[%d]", at, i), t); ok {
@@ -215,6 +217,8 @@ func (r *appsReader) app(at string, e *appEntry) {
 	a.Webhooks = r.webhooks(at+".webhooks", &a, e.Webhooks)
 	r.tenants.Apps = append(r.tenants.Apps, a)
 }
+
+func enabled(said *bool) bool { return said == nil || *said }
 
 func (r *appsReader) token(at string, t tokenEntry) (diaphone.TokenHash, bool) {
 	switch {

@@ -13,6 +13,7 @@ type (
 		ClientEvents      bool              `yaml:"client_events"`
 		SubscriptionCount bool              `yaml:"subscription_count"`
 		Watchlist         *bool             `yaml:"watchlist"` // nil: on
+		TLSOnly           bool              `yaml:"tls_only"`
 		Origins           []diaphone.Origin `yaml:"origins"`
 		AuthoriseWithin   time.Duration     `yaml:"authorise_within"`
 		History           []historyEntry    `yaml:"history"`
@@ -32,6 +33,9 @@ type (
 		PresenceMembers int `yaml:"presence_members"`
 		Channels        int `yaml:"channels_per_connection"`
 		ClientEvents    int `yaml:"client_events_per_second"`
+		UserInfo        int `yaml:"user_info_bytes"`
+		Messages        int `yaml:"messages_per_second"`
+		Publishes       int `yaml:"publishes_per_second"`
 	}
 )
 
@@ -58,6 +62,7 @@ func (r *appsReader) channels(at string, e channelsEntry) diaphone.ChannelSettin
 		ClientEvents:      e.ClientEvents,
 		SubscriptionCount: e.SubscriptionCount,
 		NoWatchlist:       e.Watchlist != nil && !*e.Watchlist,
+		TLSOnly:           e.TLSOnly,
 		Origins:           e.Origins,
 		AuthoriseWithin:   e.AuthoriseWithin,
 		History:           history,
@@ -68,6 +73,7 @@ func (r *appsReader) limits(at string, e limitsEntry) diaphone.Limits {
 	for name, limit := range map[string]int{
 		"event_bytes": e.EventBytes, "connections": e.Connections, "presence_members": e.PresenceMembers,
 		"channels_per_connection": e.Channels, "client_events_per_second": e.ClientEvents,
+		"user_info_bytes": e.UserInfo, "messages_per_second": e.Messages, "publishes_per_second": e.Publishes,
 	} {
 		if limit < 0 {
 			r.faultf(at+"."+name, "limits are 0 (the default) or more")

@@ -25,7 +25,10 @@ func TestChannelSettingsOfAnApp(t *testing.T) {
 apps:
   - id: "1"
   - id: "2"
+    enabled: false
+    keys: [{ key: a, secret: s }, { key: b, secret: s, enabled: false }, { key: c, secret: s, enabled: true }]
     channels:
+      tls_only: true
       client_events: true
       subscription_count: true
       watchlist: false
@@ -38,7 +41,11 @@ apps:
       presence_members: 1000
       channels_per_connection: 7
       client_events_per_second: 20
+      user_info_bytes: 2048
+      messages_per_second: 30
+      publishes_per_second: 40
   - id: "3"
+    enabled: true
     channels: { watchlist: true }
 `)
 	if err != nil {
@@ -46,11 +53,13 @@ apps:
 	}
 	for i, want := range []diaphone.App{
 		{ID: "1"},
-		{ID: "2",
-			Channels: diaphone.ChannelSettings{ClientEvents: true, SubscriptionCount: true, NoWatchlist: true,
+		{ID: "2", Disabled: true,
+			Keys: []diaphone.Key{{Key: "a", Secret: "s"}, {Key: "b", Secret: "s", Disabled: true}, {Key: "c", Secret: "s"}},
+			Channels: diaphone.ChannelSettings{TLSOnly: true, ClientEvents: true, SubscriptionCount: true, NoWatchlist: true,
 				Origins: []diaphone.Origin{"https://example.com", "https://*.example.org"}, AuthoriseWithin: 30 * time.Second,
 				History: []diaphone.HistoryRule{{Prefix: "chat-", Events: 50, For: time.Minute}, {}}},
-			Limits: diaphone.Limits{EventBytes: 20480, Connections: 5, PresenceMembers: 1000, Channels: 7, ClientEvents: 20}},
+			Limits: diaphone.Limits{EventBytes: 20480, Connections: 5, PresenceMembers: 1000, Channels: 7, ClientEvents: 20,
+				UserInfo: 2048, Messages: 30, Publishes: 40}},
 		{ID: "3"},
 	} {
 		if got := tenants.Apps[i]; !reflect.DeepEqual(got, want) {
@@ -60,6 +69,9 @@ apps:
 	zero := tenants.Apps[0].Limits
 	if zero.MaxEventBytes() != 10240 || zero.MaxPresenceMembers() != 100 || zero.MaxChannels() != 1000 || zero.MaxClientEvents() != 10 {
 		t.Error("the defaults are not Pusher's")
+	}
+	if zero.MaxUserInfo() != 1024 || zero.MaxMessages() != 100 || zero.Publishes != 0 {
+		t.Error("the defaults are others")
 	}
 }
 
@@ -76,6 +88,10 @@ func TestChannelSettingsThatAreRefused(t *testing.T) {
 		"limits: { presence_members: -1 }":         "limits.presence_members: limits are 0",
 		"limits: { client_events_per_second: -1 }": "limits are 0",
 		"limits: { channels_per_connection: -7 }":  "limits are 0",
+		"limits: { user_info_bytes: -1 }":          "limits.user_info_bytes",
+		"limits: { messages_per_second: -1 }":      "limits.messages_per_second",
+		"limits: { publishes_per_second: -1 }":     "limits.publishes_per_second",
+		"enabled: maybe":                           "apps.yaml:",
 	} {
 		_, err := load(t, "apps:\n  - id: \"1\"\n    name: x\n\n    "+text+"\n")
 		if err == nil || !strings.Contains(err.Error(), part) {

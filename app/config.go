@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"regexp"
 	"time"
 
 	"github.com/diaphone-dev/diaphone/internal/egress"
@@ -18,6 +19,10 @@ type Config struct {
 	Apps            string         `help:"Apps file: tenants, their keys, tokens and push credentials." default:"apps.yaml" placeholder:"FILE"`
 	DataDir         string         `help:"Folder of the store; created when missing." default:"data" placeholder:"DIR"`
 	Listen          string         `help:"Address to listen on." default:"127.0.0.1:6001" placeholder:"ADDR"`
+	TLSCert         string         `name:"tls-cert" help:"PEM file of a certificate and its chain: --listen then speaks TLS. Read again when it changes, and at SIGHUP." placeholder:"FILE"`
+	TLSKey          string         `name:"tls-key" help:"PEM file of the certificate's key." placeholder:"FILE"`
+	PathPrefix      string         `help:"Answer under this prefix, such as /push, as well as without it." placeholder:"PATH"`
+	Proxies         []string       `name:"trusted-proxies" help:"Addresses or networks, such as 10.0.0.0/8, of proxies that are believed what X-Forwarded-For and X-Forwarded-Proto say; none unless given." placeholder:"CIDR"`
 	DrainFor        time.Duration  `help:"At a stop, spread the closing of sockets over this time." default:"10s"`
 	StopWithin      time.Duration  `help:"At a stop, exit after this time whatever is unfinished; what is not recorded is done again after the next start." default:"30s"`
 	Retention       time.Duration  `help:"Keep finished messages, their history and their idempotency keys this long." default:"168h"`
@@ -35,6 +40,10 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Listen == "":
 		return fmt.Errorf("--listen is empty: give an address such as 127.0.0.1:6001")
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return fmt.Errorf("--tls-cert and --tls-key belong together: give both, or neither")
+	case c.PathPrefix != "" && !pathPrefix.MatchString(c.PathPrefix):
+		return fmt.Errorf("--path-prefix %q: a path such as /push, of letters, digits and -._~", c.PathPrefix)
 	case c.DrainFor < 0:
 		return fmt.Errorf("--drain-for %s: 0 or more", c.DrainFor)
 	case c.StopWithin < time.Second:
@@ -42,7 +51,27 @@ func (c *Config) Validate() error {
 	case c.Retention < minRetention:
 		return fmt.Errorf("--retention %s: at least %s, because idempotency keys are promised to work that long", c.Retention, minRetention)
 	}
-	return nil
+	_, err := c.trustedProxies()
+	return err
+}
+
+// pathPrefix has no part that a client or a proxy would write in another way.
+var pathPrefix = regexp.MustCompile(`\A(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?\z`)
+
+// trustedProxies reads --trusted-proxies; an address is a network of its own.
+func (c *Config) trustedProxies() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range c.Proxies {
+		network, err := netip.ParsePrefix(text)
+		if address, bad := netip.ParseAddr(text); bad == nil {
+			network, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxies %q: an address such as 10.0.0.7 or a network such as 10.0.0.0/8", text)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
 }
 
 // SlogLevel gives LogLevel as a level; Info when it is none.

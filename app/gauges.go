@@ -17,6 +17,7 @@ type parts struct {
 	store   *bolt.Store
 	hub     *hub.Hub
 	refused *atomic.Int64
+	shown   *certificate // nil: no TLS
 }
 
 var (
@@ -35,6 +36,7 @@ var (
 	hookPending = desc("webhook_pending", "Notices in the log of a webhook.", "app", "webhook")
 	hookDead    = desc("webhook_dead_letters", "Notices of a webhook that were given up and can be sent again.", "app", "webhook")
 	hookAge     = desc("webhook_oldest_seconds", "Age of the notice at the front of the log of a webhook.", "app", "webhook")
+	certEnd     = desc("tls_certificate_expires_timestamp_seconds", "When the certificate in use expires.")
 	slow        = desc("socket_dropped_slow_total", "Sockets closed because they did not read.")
 )
 
@@ -62,6 +64,9 @@ func (p *parts) Collect(to chan<- prometheus.Metric) {
 		for lane, at := range due {
 			give(queueAge, prometheus.GaugeValue, max(0, time.Since(at).Seconds()), string(lane.App), lane.Credential)
 		}
+	}
+	if p.shown != nil {
+		give(certEnd, prometheus.GaugeValue, float64(p.shown.current.Load().Leaf.NotAfter.Unix()))
 	}
 	if queues, err := p.store.Queues(context.Background(), ""); err == nil {
 		for _, q := range queues {

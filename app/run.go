@@ -43,11 +43,17 @@ func (a *App) Run(ctx context.Context) error {
 	part("webhooks", func() error { return a.hooks.Run(hooking) })
 	part("retention", func() error { return a.sweep(pushing) })
 	part("HTTP server", func() error {
-		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.serve(); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
 	})
+	if a.shown != nil {
+		part("certificate", func() error {
+			a.shown.watch(pushing)
+			return nil
+		})
+	}
 	part("store", func() error {
 		select {
 		case <-a.store.Failed():
@@ -75,6 +81,25 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(cause, err)
 	}
 	return err
+}
+
+// serve is the HTTP server's loop.
+func (a *App) serve() error {
+	if a.shown == nil {
+		return a.server.Serve(a.listener)
+	}
+	a.server.TLSConfig = a.shown.config()
+	return a.server.ServeTLS(a.listener, "", "")
+}
+
+// Reload reads again what may change while the gateway runs: the certificate.
+// It may be called at any time.
+func (a *App) Reload() {
+	if a.shown == nil {
+		a.log.Info("nothing to reload: there is no --tls-cert; other settings and the apps file are read at the start")
+		return
+	}
+	a.shown.reload()
 }
 
 // Hurry shortens a stop that has begun: sockets are closed at once and attempts

@@ -23,8 +23,8 @@ type webhookEntry struct {
 }
 
 func (r *appsReader) webhooks(at string, a *diaphone.App, entries []webhookEntry) (hooks []diaphone.Webhook) {
-	if len(entries) > 0 && len(a.Keys) == 0 {
-		r.faultf(at, "what webhooks are told is signed with a key of the app: give it one under keys")
+	if _, signs := a.SigningKey(); len(entries) > 0 && !signs {
+		r.faultf(at, "what webhooks are told is signed with a key of the app: give it one under keys, in use")
 	}
 	for i, e := range entries {
 		at := fmt.Sprintf("%s[%d]", at, i)

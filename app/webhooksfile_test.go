@@ -87,6 +87,9 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), ":3: apps[0].webhooks: what webhooks are told is signed with a key of the app") {
 		t.Errorf("an app without a key: %v", err)
 	}
+	if _, err = load(t, strings.Replace(head, "secret: s", "secret: s, enabled: false", 1)); err == nil || !strings.Contains(err.Error(), "signed with a key of the app") {
+		t.Errorf("an app whose only key is disabled: %v", err)
+	}
 }
 
 // What the egress guard would not let out does not even start.

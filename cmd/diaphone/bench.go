@@ -18,7 +18,7 @@ const maxBenchConnections = 19_000
 
 type benchSocketsCmd struct {
 	jsonFlag
-	Server       string        `help:"URL of the gateway; http only." default:"http://127.0.0.1:6001" placeholder:"URL"`
+	Server       string        `help:"URL of the gateway." default:"http://127.0.0.1:6001" placeholder:"URL"`
 	AppID        string        `help:"Id of the app." default:"1"`
 	Key          string        `help:"Public key of the app." default:"app-key"`
 	Secret       string        `help:"Secret of the app; better given as DIAPHONE_SECRET." default:"app-secret"`
@@ -60,8 +60,8 @@ func (b *benchSocketsCmd) Run(c *console) error {
 // check refuses what would not work, or would hurt a stranger.
 func (b *benchSocketsCmd) check() (*url.URL, error) {
 	target, err := url.Parse(b.Server)
-	if err != nil || target.Scheme != "http" || target.Host == "" {
-		return nil, usagef("--server %q is not an http URL", b.Server)
+	if err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
+		return nil, usagef("--server %q is no http or https URL", b.Server)
 	}
 	ip := net.ParseIP(target.Hostname())
 	loopback := target.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
@@ -79,7 +79,7 @@ func (b *benchSocketsCmd) check() (*url.URL, error) {
 		return nil, usagef("--size %d: at least %d, for the event carries its time", b.Size, minEventSize)
 	}
 	if target.Port() == "" {
-		target.Host = net.JoinHostPort(target.Hostname(), "80")
+		target.Host = net.JoinHostPort(target.Hostname(), map[string]string{"http": "80", "https": "443"}[target.Scheme])
 	}
 	return target, nil
 }

@@ -11,6 +11,7 @@ import (
 
 // crew reads for all listeners with one goroutine and one buffer: a goroutine for
 // each connection would make the generator, not the gateway, the one to measure.
+// Under TLS it is so.
 type crew struct {
 	load    *load
 	epoll   int
@@ -18,6 +19,7 @@ type crew struct {
 	mu      sync.Mutex
 	members []*benchListener // by descriptor
 	done    chan struct{}
+	others  readers // of what is not plain TCP
 }
 
 const (
@@ -38,14 +40,18 @@ func newCrew(l *load) (*crew, error) {
 		_ = unix.Close(epoll)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	c := &crew{load: l, epoll: epoll, wake: wake, done: make(chan struct{})}
+	c := &crew{load: l, epoll: epoll, wake: wake, done: make(chan struct{}), others: readers{load: l}}
 	go c.read()
 	return c, nil
 }
 
 // add takes a listener's descriptor over from Go's poller.
 func (c *crew) add(b *benchListener) error {
-	raw, err := b.conn.(syscall.Conn).SyscallConn()
+	plain, ok := b.conn.(syscall.Conn)
+	if !ok {
+		return c.others.add(b)
+	}
+	raw, err := plain.SyscallConn()
 	if err != nil {
 		return err
 	}
@@ -120,4 +126,5 @@ func (c *crew) close() {
 		}
 	}
 	_, _ = unix.Close(c.epoll), unix.Close(c.wake)
+	c.others.close()
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -32,7 +33,7 @@ const connectWait = 30 * time.Second
 
 // enlist connects and subscribes; only then does the listener count.
 func (l *load) enlist(ctx context.Context, channel string, probe bool) (*benchListener, error) {
-	u := url.URL{Scheme: "ws", Host: l.target.Host, Path: l.target.Path + "/app/" + l.flags.Key, RawQuery: "protocol=7"}
+	u := url.URL{Scheme: "ws" + strings.TrimPrefix(l.target.Scheme, "http"), Host: l.target.Host, Path: l.target.Path + "/app/" + l.flags.Key, RawQuery: "protocol=7"}
 	conn, early, _, err := ws.Dialer{Timeout: connectWait, ReadBufferSize: 512, WriteBufferSize: 512}.Dial(ctx, u.String())
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)

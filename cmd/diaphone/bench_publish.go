@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -42,7 +43,12 @@ func (b *benchSocketsCmd) publisher(target *url.URL) *signedPublisher {
 // dial connects at the first publish: a gateway closes connections that say nothing.
 func (p *signedPublisher) dial(ctx context.Context) (err error) {
 	if p.conn == nil {
-		p.conn, err = (&net.Dialer{Timeout: publishWait}).DialContext(ctx, "tcp", p.target.Host)
+		d := &net.Dialer{Timeout: publishWait}
+		if p.target.Scheme == "https" {
+			p.conn, err = (&tls.Dialer{NetDialer: d}).DialContext(ctx, "tcp", p.target.Host)
+		} else {
+			p.conn, err = d.DialContext(ctx, "tcp", p.target.Host)
+		}
 		p.r = bufio.NewReader(p.conn)
 	}
 	return err
@@ -62,14 +68,14 @@ func (p *signedPublisher) publish(ctx context.Context, channel string, at time.D
 	}
 	data := strconv.Quote(eventData(at, number, p.filling)) // plain ASCII: Go's quoting is JSON's
 	body := `{"name":"bench","channels":["` + channel + `"],"data":` + data + `}`
-	path := p.target.Path + "/apps/" + p.app + "/events"
-	sum := md5.Sum([]byte(body)) // Pusher's protocol asks for it
+	path := "/apps/" + p.app + "/events" // a prefix before it is not signed
+	sum := md5.Sum([]byte(body))         // Pusher's protocol asks for it
 	now := time.Now()
 	query := "auth_key=" + p.key + "&auth_timestamp=" + strconv.FormatInt(now.Unix(), 10) +
 		"&auth_version=1.0&body_md5=" + hex.EncodeToString(sum[:])
 	mac := hmac.New(sha256.New, []byte(p.secret))
 	mac.Write([]byte("POST\n" + path + "\n" + query))
-	request := "POST " + path + "?" + query + "&auth_signature=" + hex.EncodeToString(mac.Sum(nil)) +
+	request := "POST " + p.target.Path + path + "?" + query + "&auth_signature=" + hex.EncodeToString(mac.Sum(nil)) +
 		" HTTP/1.1\r\nHost: " + p.target.Host + "\r\nContent-Type: application/json\r\nContent-Length: " +
 		strconv.Itoa(len(body)) + "\r\n\r\n" + body
 	if now.After(p.until.Add(-publishWait / 2)) { // now and then: setting it is not free

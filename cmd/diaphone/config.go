@@ -26,6 +26,9 @@ func (k *configCmd) Run(c *console) error {
 	if err := k.Validate(); err != nil {
 		return configFault(err)
 	}
+	if err := k.CheckCertificate(); err != nil {
+		return configFault(err)
+	}
 	tenants, err := app.LoadApps(k.Apps)
 	if err != nil {
 		return configFault(err)
@@ -37,7 +40,7 @@ func (k *configCmd) Run(c *console) error {
 		if d, ok := v.(time.Duration); ok {
 			v = d.String()
 		}
-		settings = append(settings, yaml.MapItem{Key: flagName(field.Name), Value: v})
+		settings = append(settings, yaml.MapItem{Key: flagName(field), Value: v})
 	}
 	effective := yaml.MapSlice{{Key: "settings", Value: settings}, {Key: "apps", Value: describe(tenants)}}
 	if k.JSON {
@@ -57,7 +60,11 @@ func describe(t *app.Tenants) []yaml.MapSlice {
 	for _, a := range t.Apps {
 		keys := []string{}
 		for _, k := range a.Keys {
-			keys = append(keys, k.Key+" (secret "+k.Secret.String()+")")
+			state := ""
+			if k.Disabled {
+				state = ", disabled"
+			}
+			keys = append(keys, k.Key+" (secret "+k.Secret.String()+state+")")
 		}
 		credentials := []yaml.MapSlice{}
 		for _, cr := range a.Credentials {
@@ -67,7 +74,7 @@ func describe(t *app.Tenants) []yaml.MapSlice {
 			})
 		}
 		all = append(all, yaml.MapSlice{
-			{Key: "id", Value: string(a.ID)}, {Key: "name", Value: a.Name}, {Key: "keys", Value: keys},
+			{Key: "id", Value: string(a.ID)}, {Key: "name", Value: a.Name}, {Key: "enabled", Value: !a.Disabled}, {Key: "keys", Value: keys},
 			{Key: "tokens", Value: len(a.Tokens)}, {Key: "credentials", Value: credentials},
 			{Key: "channels", Value: describeChannels(&a.Channels)}, {Key: "limits", Value: describeLimits(a.Limits)},
 			{Key: "webhooks", Value: describeWebhooks(a.Webhooks)},
@@ -88,7 +95,7 @@ func describeChannels(s *diaphone.ChannelSettings) yaml.MapSlice {
 	}
 	return yaml.MapSlice{
 		{Key: "client_events", Value: s.ClientEvents}, {Key: "subscription_count", Value: s.SubscriptionCount},
-		{Key: "watchlist", Value: !s.NoWatchlist}, {Key: "origins", Value: origins},
+		{Key: "watchlist", Value: !s.NoWatchlist}, {Key: "tls_only", Value: s.TLSOnly}, {Key: "origins", Value: origins},
 		{Key: "authorise_within", Value: s.AuthoriseWithin.String()},
 		{Key: "history", Value: history},
 	}
@@ -98,7 +105,8 @@ func describeLimits(l diaphone.Limits) yaml.MapSlice {
 	return yaml.MapSlice{
 		{Key: "event_bytes", Value: l.MaxEventBytes()}, {Key: "connections", Value: l.Connections},
 		{Key: "presence_members", Value: l.MaxPresenceMembers()}, {Key: "channels_per_connection", Value: l.MaxChannels()},
-		{Key: "client_events_per_second", Value: l.MaxClientEvents()},
+		{Key: "client_events_per_second", Value: l.MaxClientEvents()}, {Key: "user_info_bytes", Value: l.MaxUserInfo()},
+		{Key: "messages_per_second", Value: l.MaxMessages()}, {Key: "publishes_per_second", Value: l.Publishes},
 	}
 }
 
@@ -138,10 +146,13 @@ func plain(v any) any {
 	return v
 }
 
-// flagName is kong's: DataDir is --data-dir.
-func flagName(field string) string {
+// flagName is kong's: DataDir is --data-dir, unless its tag says otherwise.
+func flagName(field reflect.StructField) string {
+	if name, ok := field.Tag.Lookup("name"); ok {
+		return name
+	}
 	var b strings.Builder
-	for i, r := range field {
+	for i, r := range field.Name {
 		if i > 0 && r >= 'A' && r <= 'Z' {
 			b.WriteByte('-')
 		}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/diaphone-dev/diaphone/app"
 )
@@ -18,6 +22,7 @@ func (s *serveCmd) Run(c *console) error {
 	if err != nil {
 		return configFault(err)
 	}
+	defer onHangUp(gateway.Reload)()
 	return runGateway(c, gateway)
 }
 
@@ -25,6 +30,28 @@ func (s *serveCmd) Run(c *console) error {
 func runGateway(c *console, gateway *app.App) error {
 	defer context.AfterFunc(c.hurry, gateway.Hurry)()
 	return gateway.Run(c.ctx)
+}
+
+// onHangUp calls act at every SIGHUP, until stop.
+func onHangUp(act func()) (stop func()) {
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for {
+			select {
+			case <-signals:
+				act()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(signals)
+		close(done)
+		watching.Wait()
+	}
 }
 
 func logger(w io.Writer, c *app.Config) *slog.Logger {
