@@ -89,17 +89,6 @@ func New(c Config, log *slog.Logger) (_ *App, err error) {
 	return a, a.wire()
 }
 
-// listen binds, and says what to do when it cannot.
-func listen(address string) (net.Listener, error) {
-	// Dead peers are found by pings, and by the server's time-outs before a request:
-	// the kernel's probes would cost four system calls for each connection.
-	l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; free the port or choose another address", address, err)
-	}
-	return l, nil
-}
-
 func openStore(dir string, log *slog.Logger) (*bolt.Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot create the data folder: %w", err)

@@ -23,7 +23,7 @@ type Config struct {
 	TLSKey          string         `name:"tls-key" help:"PEM file of the certificate's key." placeholder:"FILE"`
 	PathPrefix      string         `help:"Answer under this prefix, such as /push, as well as without it." placeholder:"PATH"`
 	Proxies         []string       `name:"trusted-proxies" help:"Addresses or networks, such as 10.0.0.0/8, of proxies that are believed what X-Forwarded-For and X-Forwarded-Proto say; none unless given." placeholder:"CIDR"`
-	DrainFor        time.Duration  `help:"At a stop, spread the closing of sockets over this time." default:"10s"`
+	DrainFor        time.Duration  `help:"At a stop, spread the closing of sockets over this time, for other nodes to take them. 0: close them together, last of all, for the next process to take them." default:"0s"`
 	StopWithin      time.Duration  `help:"At a stop, exit after this time whatever is unfinished; what is not recorded is done again after the next start." default:"30s"`
 	Retention       time.Duration  `help:"Keep finished messages, their history and their idempotency keys this long." default:"168h"`
 	EgressAllowCidr []netip.Prefix `help:"Ranges that webhooks may reach though they are not public; hosts in them are named by literal address or localhost, and may speak plain http." placeholder:"CIDR,…"`

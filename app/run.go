@@ -15,11 +15,10 @@ var (
 	errStore   = errors.New("the store has failed")
 )
 
-// Run serves until ctx ends or a part fails, then stops: no new connections,
-// sockets sent away over the drain window, no new claims, attempts under way
-// finished and recorded, what webhooks are to be told put into their logs, store
-// closed. It returns when all of that is done, at most StopWithin after the stop
-// began. A second call is an error.
+// Run serves until ctx ends or a part fails, then stops: no new claims, attempts
+// under way finished and recorded, sockets sent away, no new connections, what
+// webhooks are to be told put into their logs, store closed. It returns when all of
+// that is done, at most StopWithin after the stop began. A second call is an error.
 func (a *App) Run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -39,7 +38,11 @@ func (a *App) Run(ctx context.Context) error {
 		})
 	}
 	part("live side", func() error { return a.hub.Run(hubbing) })
-	part("asleep side", func() error { return a.push.Run(pushing) })
+	pushed := make(chan struct{})
+	part("asleep side", func() error {
+		defer close(pushed)
+		return a.push.Run(pushing)
+	})
 	part("webhooks", func() error { return a.hooks.Run(hooking) })
 	part("retention", func() error { return a.sweep(pushing) })
 	part("HTTP server", func() error {
@@ -73,7 +76,11 @@ func (a *App) Run(ctx context.Context) error {
 		a.push.Hurry()
 		a.hooks.Hurry()
 	})()
-	a.stop(stopPush, stopHooks, stopHub)
+	a.stopPushing(stopPush, pushed)
+	a.stopServing()
+	<-pushed
+	stopHooks()
+	stopHub()
 	parts.Wait()
 	err := a.close()
 	a.log.Info("stopped")
@@ -106,23 +113,28 @@ func (a *App) Reload() {
 // under way are given up, to be made again after the next start.
 func (a *App) Hurry() { a.hurry(errHurry) }
 
-// stop goes through the steps of a stop, each named in the log; enders end the
-// parts that work for as long as there are sockets.
-func (a *App) stop(enders ...context.CancelFunc) {
+// stopPushing ends the asleep side while the live side goes on: what is published
+// now is on disk and goes out after the next start. Sockets that leave last of all,
+// for the next process, wait until it has ended.
+func (a *App) stopPushing(stop context.CancelFunc, stopped <-chan struct{}) {
 	close(a.draining)
-	a.hooks.Hold() // whoever is sent away now comes back after the restart
-	a.log.Info("stopping: no new connections; sockets go", "over", a.config.DrainFor)
-	var http sync.WaitGroup
-	http.Go(func() {
-		if err := a.server.Shutdown(a.hurried); err != nil {
-			_ = a.server.Close() // requests that did not end in time are cut; the publisher repeats them
-		}
-	})
-	a.hub.Drain(a.hurried, a.config.DrainFor)
-	http.Wait()
 	a.log.Info("stopping: no new attempts; finishing those under way")
-	for _, end := range enders {
-		end()
+	stop()
+	if a.config.DrainFor == 0 {
+		<-stopped
+	}
+}
+
+// stopServing sends the sockets away and ends the HTTP server. It answers until the
+// last of them has gone: so long a client is told when to come back, where a port
+// that is closed tells it nothing.
+func (a *App) stopServing() {
+	a.hooks.Hold() // whoever is sent away now comes back after the restart
+	a.log.Info("stopping: sockets go", "over", a.config.DrainFor)
+	a.hub.Drain(a.hurried, a.config.DrainFor)
+	a.log.Info("stopping: no new connections")
+	if err := a.server.Shutdown(a.hurried); err != nil {
+		_ = a.server.Close() // requests that did not end in time are cut; the publisher repeats them
 	}
 }
 

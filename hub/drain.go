@@ -6,15 +6,25 @@ import (
 	"time"
 )
 
-// closeRestart tells clients to come back at once, to another process by then
-// (Pusher's 4200). Spread and shuffled, for pusher-js comes back without jitter.
-const closeRestart = 4200
+// The codes of Pusher's protocol that sessions are sent away with. Clients come back
+// without jitter: at once after the first, after a second after the other.
+const (
+	closeRestart = 4200
+	closeWait    = 4100
+)
 
-// Drain refuses new sessions and closes those that are open, in random order and
-// spread evenly over the window; once ctx has ended, all the rest at once. It
-// returns when they are gone, or when ctx has ended.
+// Drain refuses new sessions and closes those that are open. With a window they go in
+// random order, spread evenly over it, and come back at once, to another node. Without
+// one they go all at once and come back after a second: by then the next process
+// listens, while one that was refused before that would wait for long (pusher-js: 15 s
+// for a port that is closed). When ctx has ended the rest goes at once. It returns
+// when they are gone, or when ctx has ended.
 func (h *Hub) Drain(ctx context.Context, window time.Duration) {
 	h.draining.Store(true)
+	code := closeRestart
+	if window == 0 {
+		code = closeWait
+	}
 	all := h.everySession()
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	timer := time.NewTimer(0)
@@ -28,7 +38,7 @@ func (h *Hub) Drain(ctx context.Context, window time.Duration) {
 			case <-ctx.Done():
 			}
 		}
-		s.Close(closeRestart, "server is restarting")
+		s.Close(code, "server is restarting")
 	}
 	for h.open.Load() > 0 {
 		select {
