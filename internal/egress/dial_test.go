@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -252,4 +253,39 @@ func reply(query []byte, a netip.Addr) []byte {
 		m = append(m, a.AsSlice()...)
 	}
 	return m
+}
+
+// TestConnectionsOfAHost: however many requests wait, a host sees few connections.
+func TestConnectionsOfAHost(t *testing.T) {
+	var open, most atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			n := open.Add(1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	c := New(Config{Allow: thisMachine}).Client(30 * time.Second)
+	defer c.CloseIdleConnections()
+	var all sync.WaitGroup
+	for range 10 * perHost {
+		all.Go(func() {
+			resp, err := get(t, c, s.URL)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			Drain(resp, 1<<10)
+		})
+	}
+	all.Wait()
+	if n := most.Load(); n > perHost || n < 1 {
+		t.Errorf("%d connections at once", n)
+	}
 }

@@ -10,6 +10,7 @@ package egress
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ const (
 	handshakeTimeout = 3 * time.Second
 	idleTimeout      = 90 * time.Second
 	maxHeaderBytes   = 32 << 10
-	idlePerHost      = 16
+	perHost          = 16 // connections; further requests wait for one
 )
 
 // Config says what a Guard lets out beyond the public internet.
@@ -41,6 +42,8 @@ type Config struct {
 	// operator's own machines. A host inside may be named by its literal address
 	// (or localhost), and may then speak plain http.
 	Allow []netip.Prefix
+	// RootCAs verify the servers; nil: the system's.
+	RootCAs *x509.CertPool
 	// Refused is called for each request that is refused; nil: nobody counts. It
 	// may be called concurrently and must not block.
 	Refused func()
@@ -49,6 +52,7 @@ type Config struct {
 // Guard decides where requests may go. It is safe for concurrent use.
 type Guard struct {
 	allow    []netip.Prefix
+	roots    *x509.CertPool
 	hosts    []string // when set, only these and what is under them
 	refused  func()
 	resolver *net.Resolver // nil: the system's
@@ -56,7 +60,7 @@ type Guard struct {
 
 // New makes a Guard.
 func New(c Config) *Guard {
-	g := &Guard{refused: c.Refused}
+	g := &Guard{refused: c.Refused, roots: c.RootCAs}
 	for _, p := range c.Allow {
 		g.allow = append(g.allow, p.Masked())
 	}
@@ -78,15 +82,16 @@ func (g *Guard) Only(hosts ...string) *Guard {
 // for a whole request, from the dial to the last byte of the answer's body, whose
 // length the caller bounds: see Drain. It follows no redirect (the caller gets
 // the 3xx), takes no proxy from the environment and inflates nothing. It keeps
-// connections of its own; CloseIdleConnections ends them.
+// connections of its own, at most 16 to a host; CloseIdleConnections ends them.
 func (g *Guard) Client(timeout time.Duration) *http.Client {
 	dialer := &net.Dialer{Timeout: dialTimeout, Control: g.control, Resolver: g.resolver}
 	t := &http.Transport{
 		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: g.roots},
 		TLSHandshakeTimeout:    handshakeTimeout,
 		IdleConnTimeout:        idleTimeout,
-		MaxIdleConnsPerHost:    idlePerHost,
+		MaxConnsPerHost:        perHost,
+		MaxIdleConnsPerHost:    perHost,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
