@@ -7,8 +7,9 @@ type ProviderName string
 
 // The providers.
 const (
-	APNs ProviderName = "apns"
-	FCM  ProviderName = "fcm"
+	APNs    ProviderName = "apns"
+	FCM     ProviderName = "fcm"
+	WebPush ProviderName = "webpush"
 )
 
 // Delivery is one message owed to one device. It ends in exactly one final State.
@@ -39,7 +40,7 @@ type Attempt struct {
 	Verdict    Verdict
 	Status     int    // the provider's HTTP status; 0: no answer
 	Reason     string // the provider's own word, for example "Unregistered"
-	ProviderID string // apns-id, or FCM's message name
+	ProviderID string // apns-id, or FCM's message name; Web Push has none
 	Latency    time.Duration
 }
 

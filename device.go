@@ -22,8 +22,9 @@ type TokenKind string
 
 // The kinds of token.
 const (
-	TokenAPNs TokenKind = "apns" // an APNs device token, hex
-	TokenFCM  TokenKind = "fcm"  // an FCM registration token; also on iOS with firebase_messaging
+	TokenAPNs    TokenKind = "apns"    // an APNs device token, hex
+	TokenFCM     TokenKind = "fcm"     // an FCM registration token; also on iOS with firebase_messaging
+	TokenWebPush TokenKind = "webpush" // a browser's Subscription
 )
 
 // Provider names the provider that a token of this kind goes to.
@@ -33,6 +34,8 @@ func (k TokenKind) Provider() ProviderName {
 		return APNs
 	case TokenFCM:
 		return FCM
+	case TokenWebPush:
+		return WebPush
 	}
 	return ""
 }
@@ -113,14 +116,17 @@ func (d *Device) validateTokens(f *fieldErrors) {
 	for i, t := range d.Tokens {
 		at := fmt.Sprintf("/tokens/%d", i)
 		if t.Kind.Provider() == "" {
-			f.addf(at+"/kind", "unknown_value", "token kind %q: use %s or %s", clip(string(t.Kind)), TokenAPNs, TokenFCM)
+			f.addf(at+"/kind", "unknown_value", "token kind %q: use %s, %s or %s", clip(string(t.Kind)), TokenAPNs, TokenFCM, TokenWebPush)
 			continue
 		}
 		if seen[t.Kind] {
 			f.addf(at+"/kind", "duplicate", "a device has at most one token of kind %s", t.Kind)
 		}
 		seen[t.Kind] = true
-		if detail := t.fault(); detail != "" {
+		if t.Kind == TokenWebPush {
+			_, err := ParseSubscription(t.Value)
+			f.under(at+"/subscription", err)
+		} else if detail := t.fault(); detail != "" {
 			f.addf(at+"/value", "malformed", "%s", detail)
 		}
 		switch {

@@ -26,6 +26,18 @@ func (f *fieldErrors) check(pointer string, err error) {
 	f.addf(pointer, "malformed", "%s", detail)
 }
 
+// under adds the fields of err, if any, below the pointer.
+func (f *fieldErrors) under(pointer string, err error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		f.check(pointer, err)
+		return
+	}
+	for _, field := range e.Fields {
+		f.addf(pointer+field.Pointer, field.Code, "%s", field.Detail)
+	}
+}
+
 // err gives the collected errors as one, or nil.
 func (f fieldErrors) err(what string) error {
 	switch len(f) {

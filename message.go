@@ -92,7 +92,8 @@ type Notification struct {
 	Badge      *int              `json:"badge,omitempty"`
 	Sound      string            `json:"sound,omitempty"`
 	APNs       *APNsOverride     `json:"apns,omitempty"`
-	FCM        json.RawMessage   `json:"fcm,omitempty"` // an object, merged last into FCM's "message"
+	FCM        json.RawMessage   `json:"fcm,omitempty"`     // an object, merged last into FCM's "message"
+	WebPush    json.RawMessage   `json:"webpush,omitempty"` // an object, merged last into the declarative JSON that browsers get
 }
 
 // APNsOverride is merged last into what APNs is sent.
@@ -240,7 +241,7 @@ func (n *Notification) validate(f *fieldErrors) {
 	if n.Image != "" && !strings.HasPrefix(n.Image, "https://") && !strings.HasPrefix(n.Image, "http://") {
 		f.addf(at+"/image", "malformed", "image is an http or https URL")
 	}
-	if !n.Visible() && len(n.Data) == 0 && n.APNs == nil && len(n.FCM) == 0 {
+	if !n.Visible() && len(n.Data) == 0 && n.APNs == nil && len(n.FCM)+len(n.WebPush) == 0 {
 		f.addf(at, "required", "the notification is empty: give it a title, a body or data")
 	}
 	for _, k := range slices.Sorted(maps.Keys(n.Data)) {

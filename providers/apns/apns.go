@@ -107,8 +107,7 @@ func (p *Provider) Render(m *diaphone.Message) (providers.Rendered, error) {
 	if err != nil {
 		return providers.Rendered{}, err
 	}
-	placeholder := strings.Repeat("0", deliveryIDSize)
-	return providers.Rendered{Header: r.fields(), Payload: r.payload(placeholder), Limit: r.limit}, nil
+	return providers.Rendered{Header: r.fields(), Payload: r.payload(exchange.SampleDelivery()), Limit: r.limit}, nil
 }
 
 // Send makes one attempt.
@@ -191,7 +190,7 @@ func unanswer(err error, secrets ...string) diaphone.Outcome {
 
 // isUUID tells an apns-id from whatever else an answer may hold.
 func isUUID(s string) bool {
-	if len(s) != deliveryIDSize {
+	if len(s) != exchange.DeliveryIDSize {
 		return false
 	}
 	for i := range len(s) {

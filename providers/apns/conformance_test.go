@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 	providertest.Run(t, providertest.Subject{
 		TLS:    true,
 		Kind:   diaphone.TokenAPNs,
-		Token:  "c0ffee" + strings.Repeat("5ca1ab1e", 7) + "0d",
+		Token:  func(*providertest.Vendor) string { return "c0ffee" + strings.Repeat("5ca1ab1e", 7) + "0d" },
 		Secret: append(strings.Split(strings.TrimSpace(key), "\n")[1:3], "CANARYKEY1", "CANARYTEAM"),
 		Accept: func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Apns-Id", r.Header.Get("Apns-Id")) },
 		Gone: func(w http.ResponseWriter, _ *http.Request) {

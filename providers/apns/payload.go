@@ -8,19 +8,8 @@ import (
 	"github.com/diaphone-dev/diaphone/providers/internal/exchange"
 )
 
-// Our keys beside "aps": with them an app drops duplicates and finds the
-// message in its history.
-const (
-	keyMessage  = "_mid"
-	keyDelivery = "_nid"
-	keyImage    = "image"
-)
-
-// Sizes of ids that a message does not have yet when it is rendered for its size.
-const (
-	messageIDSize  = len("msg_") + 26
-	deliveryIDSize = 36
-)
+// keyImage is where an app's service extension finds the image, beside "aps".
+const keyImage = "image"
 
 // rendering is a message as every device is sent it, but for the delivery's id.
 type rendering struct {
@@ -46,21 +35,16 @@ func render(m *diaphone.Message, bundle string) (*rendering, error) {
 		return nil, fmt.Errorf("encode the APNs payload: %w", err)
 	}
 	r := &rendering{headers: h, open: text[:len(text)-1]}
-	if size := len(r.payload("")) + deliveryIDSize; size > h.limit {
-		detail := fmt.Sprintf("the APNs payload has %d bytes, the limit is %d", size, h.limit)
-		return nil, &diaphone.Error{Code: diaphone.TooLarge, Detail: detail,
-			Fields: []diaphone.FieldError{{Pointer: "/notification", Code: "too_large", Detail: detail}}}
-	}
-	return r, nil
+	return r, exchange.Fits("APNs payload", len(r.payload(""))+exchange.DeliveryIDSize, h.limit)
 }
 
 // payload completes the JSON for one delivery. The delivery's id comes last so
 // that the rest is rendered once a message; the object is never empty before it,
 // for "_mid" is always there.
 func (r *rendering) payload(delivery string) []byte {
-	b := make([]byte, 0, len(r.open)+len(keyDelivery)+len(delivery)+7)
+	b := make([]byte, 0, len(r.open)+len(exchange.KeyDelivery)+len(delivery)+7)
 	b = append(b, r.open...)
-	b = append(b, `,"`+keyDelivery+`":`...)
+	b = append(b, `,"`+exchange.KeyDelivery+`":`...)
 	b = strconv.AppendQuote(b, delivery) // a UUID: nothing to escape
 	return append(b, '}')
 }
@@ -80,10 +64,7 @@ func payloadOf(m *diaphone.Message) (map[string]any, error) {
 			return nil, err
 		}
 	}
-	body[keyMessage] = string(m.ID)
-	if m.ID == "" {
-		body[keyMessage] = fmt.Sprintf("%0*d", messageIDSize, 0)
-	}
+	body[exchange.KeyMessage] = exchange.MessageID(m.ID)
 	return body, nil
 }
 
@@ -129,7 +110,7 @@ func override(body map[string]any, o *diaphone.APNsOverride) error {
 		if err != nil {
 			return diaphone.InvalidField(at+"data", "malformed", "apns.data: %v", err)
 		}
-		for _, k := range []string{"aps", keyMessage, keyDelivery} {
+		for _, k := range []string{"aps", exchange.KeyMessage, exchange.KeyDelivery} {
 			if _, taken := data[k]; taken {
 				return diaphone.InvalidField(at+"data/"+k, "reserved", "apns.data: %q is set by the gateway", k)
 			}

@@ -1,15 +1,12 @@
 package apns
 
 import (
-	"crypto"
 	"crypto/ecdsa"
-	"crypto/sha256"
-	"encoding/asn1"
-	"encoding/base64"
 	"fmt"
-	"math/big"
 	"sync"
 	"time"
+
+	"github.com/diaphone-dev/diaphone/providers/internal/es256"
 )
 
 // Apple's limits on provider tokens ("Establishing a token-based connection to
@@ -101,24 +98,8 @@ func (s *signer) expired(refused bearer, now time.Time) (again bool) {
 	return false
 }
 
-// sign makes the JWT. Go's ECDSA without a random source is RFC 6979's, the same
-// bytes for the same input; it gives ASN.1, where RFC 7518 §3.4 wants r and s at
-// 32 bytes each.
+// sign makes the token that is issued for the time.
 func (s *signer) sign(issued time.Time) (string, error) {
-	enc := base64.RawURLEncoding
-	text := enc.EncodeToString(fmt.Appendf(nil, `{"alg":"ES256","kid":%q}`, s.keyID)) + "." +
-		enc.EncodeToString(fmt.Appendf(nil, `{"iss":%q,"iat":%d}`, s.teamID, issued.Unix()))
-	digest := sha256.Sum256([]byte(text))
-	der, err := s.key.Sign(nil, digest[:], crypto.SHA256)
-	if err != nil {
-		return "", fmt.Errorf("sign the provider token: %w", err)
-	}
-	var sig struct{ R, S *big.Int }
-	if _, err := asn1.Unmarshal(der, &sig); err != nil {
-		return "", fmt.Errorf("read the provider token's signature: %w", err)
-	}
-	var raw [64]byte
-	sig.R.FillBytes(raw[:32])
-	sig.S.FillBytes(raw[32:])
-	return text + "." + enc.EncodeToString(raw[:]), nil
+	return es256.Token(s.key, fmt.Appendf(nil, `{"alg":"ES256","kid":%q}`, s.keyID),
+		fmt.Appendf(nil, `{"iss":%q,"iat":%d}`, s.teamID, issued.Unix()))
 }

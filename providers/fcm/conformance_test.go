@@ -34,7 +34,7 @@ func subjectOf(tls bool) providertest.Subject {
 	return providertest.Subject{
 		TLS:    tls,
 		Kind:   diaphone.TokenFCM,
-		Token:  "cAnArY-registration:APA91b" + strings.Repeat("Ab_9", 30),
+		Token:  func(*providertest.Vendor) string { return "cAnArY-registration:APA91b" + strings.Repeat("Ab_9", 30) },
 		Secret: append(lines[1:len(lines)-1], "canary-key-id-0123456789", "canary@canary.iam.gserviceaccount.com"),
 		Accept: func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"name":"projects/canary/messages/0:1700000000123456%0123456789abcdef"}`)

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,11 +45,7 @@ type Provider struct {
 	names     string // what the names of its messages begin with
 	last      atomic.Pointer[rendered]
 
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	mu     sync.Mutex
-	closed bool
-	sends  sync.WaitGroup
+	attempts *exchange.Attempts
 }
 
 // rendered is the message sent last. A message goes to many devices one after
@@ -76,14 +71,12 @@ func New(c Config) (*Provider, error) {
 		Transport:     &roundTripper{base: transport, tokens: t},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	client, err := newClient(ctx, a.ProjectID, clientOptions(c.endpoint(), hc)...)
+	client, err := newClient(context.Background(), a.ProjectID, clientOptions(c.endpoint(), hc)...)
 	if err != nil {
-		cancel()
 		return nil, errors.New("the Firebase SDK refused the FCM service account")
 	}
 	return &Provider{
-		client: client, transport: transport, tokens: t, ctx: ctx, cancel: cancel,
+		client: client, transport: transport, tokens: t, attempts: exchange.NewAttempts(),
 		names: "projects/" + a.ProjectID + "/messages/",
 	}, nil
 }
@@ -133,12 +126,11 @@ func (c *Config) transport() *http.Transport {
 // that has no id yet is rendered with one of the right length, so that the size
 // is exact. FCM has no headers of its own.
 func (p *Provider) Render(m *diaphone.Message) (providers.Rendered, error) {
-	r, err := render(m, remaining(m, time.Now()))
+	r, err := render(m, exchange.Remaining(m, time.Now()))
 	if err != nil {
 		return providers.Rendered{}, err
 	}
-	placeholder := strings.Repeat("0", deliveryIDSize)
-	return providers.Rendered{Payload: r.message(placeholder, ""), Limit: payloadLimit}, nil
+	return providers.Rendered{Payload: r.message(exchange.SampleDelivery(), ""), Limit: payloadLimit}, nil
 }
 
 // Send makes one attempt.
@@ -152,13 +144,11 @@ func (p *Provider) Send(ctx context.Context, d *diaphone.Delivery) diaphone.Outc
 		return diaphone.Outcome{Verdict: diaphone.Suspect, Reason: "malformed_token",
 			Err: errors.New("the device's FCM token is not printable ASCII; nothing was sent")}
 	}
-	if !p.enter() {
+	ctx, end, ok := p.attempts.Begin(ctx)
+	if !ok {
 		return unanswer(errClosed)
 	}
-	defer p.sends.Done()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(p.ctx, cancel)()
+	defer end()
 
 	a := &attempt{body: r.body(d.ID, token)}
 	message := *r.typed
@@ -169,7 +159,7 @@ func (p *Provider) Send(ctx context.Context, d *diaphone.Delivery) diaphone.Outc
 		return diaphone.Outcome{Verdict: diaphone.Refused, Reason: "unsendable",
 			Err: fmt.Errorf("the Firebase SDK refused the message: %s", exchange.Quote(text(err), token))}
 	case a.err != nil:
-		if p.ctx.Err() != nil {
+		if p.attempts.Closed() {
 			return unanswer(errClosed)
 		}
 		return unanswer(a.err, token, a.access)
@@ -184,19 +174,8 @@ func text(err error) string {
 	return err.Error()
 }
 
-// enter registers a Send, unless the provider is closed.
-func (p *Provider) enter() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return false
-	}
-	p.sends.Add(1)
-	return true
-}
-
 func (p *Provider) rendering(m *diaphone.Message, now time.Time) (*rendering, error) {
-	ttl := remaining(m, now)
+	ttl := exchange.Remaining(m, now)
 	if last := p.last.Load(); last != nil && last.message == m && last.ttl == ttl {
 		return last.rendering, nil
 	}
@@ -266,12 +245,8 @@ func (p *Provider) nameOf(text string) string {
 // Close ends all connections and waits until attempts under way have ended, with
 // Retry, and the provider's goroutines with them. Later attempts give Retry.
 func (p *Provider) Close() error {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	p.cancel()
+	p.attempts.Close()
 	p.tokens.close()
-	p.sends.Wait()
 	p.transport.CloseIdleConnections()
 	return nil
 }

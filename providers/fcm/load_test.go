@@ -98,7 +98,7 @@ func TestFiveHundredInFlightOverTLS(t *testing.T) {
 	var wg sync.WaitGroup
 	for range all {
 		wg.Go(func() {
-			if o := p.Send(ctx, providertest.Delivery(m, diaphone.TokenFCM, subjectOf(true).Token)); o.Verdict != diaphone.Accepted {
+			if o := p.Send(ctx, providertest.Delivery(m, diaphone.TokenFCM, subjectOf(true).Token(nil))); o.Verdict != diaphone.Accepted {
 				t.Errorf("%+v", o)
 			}
 		})

@@ -15,19 +15,6 @@ import (
 	"github.com/diaphone-dev/diaphone/providers/internal/exchange"
 )
 
-// Our keys in "data": with them an app drops duplicates and finds the message in
-// its history.
-const (
-	keyMessage  = "_mid"
-	keyDelivery = "_nid"
-)
-
-// Sizes of ids that a message does not have yet when it is rendered for its size.
-const (
-	messageIDSize  = len("msg_") + 26
-	deliveryIDSize = 36
-)
-
 // payloadLimit is Google's on a message to a token. Google does not say which
 // bytes it counts. We count the whole JSON of "message" but for "token": that is
 // never less than what Google can mean, so what we accept is never refused.
@@ -67,12 +54,7 @@ func render(m *diaphone.Message, ttl int) (*rendering, error) {
 	if r.data, err = unclosed(data); err != nil {
 		return nil, err
 	}
-	if size := len(r.message("", "")) + deliveryIDSize; size > payloadLimit {
-		detail := fmt.Sprintf("the FCM message has %d bytes, the limit is %d", size, payloadLimit)
-		return nil, &diaphone.Error{Code: diaphone.TooLarge, Detail: detail,
-			Fields: []diaphone.FieldError{{Pointer: "/notification", Code: "too_large", Detail: detail}}}
-	}
-	return r, nil
+	return r, exchange.Fits("FCM message", len(r.message("", ""))+exchange.DeliveryIDSize, payloadLimit)
 }
 
 // message completes the JSON for one delivery; without a token it is what counts
@@ -86,7 +68,7 @@ func (r *rendering) message(delivery, token string) []byte {
 	}
 	b = append(b, `"data":`...)
 	b = append(b, r.data...) // never empty: "_mid" is always there
-	b = append(b, `,"`+keyDelivery+`":`...)
+	b = append(b, `,"`+exchange.KeyDelivery+`":`...)
 	b = strconv.AppendQuote(b, delivery) // a UUID: nothing to escape
 	b = append(b, '}')
 	if token != "" {
@@ -161,20 +143,6 @@ func apnsOf(m *diaphone.Message, ttl int) *messaging.APNSConfig {
 	}}}
 }
 
-// remaining gives the seconds that the message has left at its provider. A
-// message of TTL 0 has none at any time: now or never.
-func remaining(m *diaphone.Message, now time.Time) int {
-	if m == nil || m.Notification == nil {
-		return 0
-	}
-	ttl := m.Notification.TTLSeconds()
-	if ttl == 0 || m.Expires.IsZero() {
-		return ttl
-	}
-	left := (m.Expires.Sub(now) + time.Second - 1) / time.Second
-	return min(max(int(left), 0), ttl)
-}
-
 // jsonOf gives the message as the JSON object to merge into.
 func jsonOf(typed *messaging.Message) (map[string]any, error) {
 	text, err := typed.MarshalJSON()
@@ -208,7 +176,7 @@ func override(message map[string]any, raw []byte) error {
 		}
 	}
 	if data, ok := patch["data"].(map[string]any); ok {
-		for _, k := range []string{keyMessage, keyDelivery} {
+		for _, k := range []string{exchange.KeyMessage, exchange.KeyDelivery} {
 			if _, set := data[k]; set {
 				return diaphone.InvalidField(at+"/data/"+k, "reserved", "fcm.data: %q is set by the gateway", k)
 			}
@@ -234,10 +202,7 @@ func dataOf(message map[string]any, id diaphone.MessageID) (map[string]any, erro
 			return nil, diaphone.InvalidField(at+"/"+name, "malformed", "fcm.data: FCM carries strings only")
 		}
 	}
-	data[keyMessage] = string(id)
-	if id == "" {
-		data[keyMessage] = fmt.Sprintf("%0*d", messageIDSize, 0)
-	}
+	data[exchange.KeyMessage] = exchange.MessageID(id)
 	return data, nil
 }
 

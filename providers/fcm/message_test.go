@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/providers/internal/exchange"
 	"github.com/diaphone-dev/diaphone/providers/providertest"
 	"github.com/diaphone-dev/diaphone/sim"
 )
@@ -72,7 +73,7 @@ func TestMessages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := golden(c.n)
-			r, err := render(m, remaining(m, at))
+			r, err := render(m, exchange.Remaining(m, at))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,22 +85,6 @@ func TestMessages(t *testing.T) {
 				t.Errorf("with token\n%s, want\n%s", got, with)
 			}
 		})
-	}
-}
-
-// TestTTLShrinks: a retry does not give a message a second life.
-func TestTTLShrinks(t *testing.T) {
-	m := golden(diaphone.Notification{Title: "a", TTL: ptr(60)})
-	for after, want := range map[time.Duration]int{
-		-time.Hour: 60, 0: 60, 500 * time.Millisecond: 60, time.Second: 59, 59*time.Second + 1: 1, time.Hour: 0,
-	} {
-		if got := remaining(m, at.Add(after)); got != want {
-			t.Errorf("%v later %d seconds remain, want %d", after, got, want)
-		}
-	}
-	never := golden(diaphone.Notification{Title: "a", TTL: ptr(0)})
-	if got := remaining(never, at); got != 0 {
-		t.Errorf("now or never: %d", got)
 	}
 }
 

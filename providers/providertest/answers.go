@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,7 +14,7 @@ import (
 
 func testWords(t *testing.T, s Subject) {
 	b := s.against(t, s.Accept)
-	if o := b.send(bounded(t)); o.Verdict != diaphone.Accepted || o.Status != http.StatusOK || o.ProviderID == "" {
+	if o := b.send(bounded(t)); o.Verdict != diaphone.Accepted || !s.acceptedBy(o.Status) || (o.ProviderID == "") != s.Nameless {
 		t.Errorf("success: %+v", o)
 	}
 	b.v.Answer(s.Gone)
@@ -25,8 +26,15 @@ func testWords(t *testing.T, s Subject) {
 	}
 }
 
-// testEveryStatus: no status alone buries a token, none but 200 is a success,
-// and from 500 on it is the vendor's trouble.
+func (s Subject) acceptedBy(status int) bool {
+	if s.AcceptedBy == nil {
+		return status == http.StatusOK
+	}
+	return slices.Contains(s.AcceptedBy, status)
+}
+
+// testEveryStatus: no status alone buries a token or is a success, unless the
+// vendor has said so of it, and from 500 on it is the vendor's trouble.
 func testEveryStatus(t *testing.T, s Subject) {
 	b := s.against(t, nil)
 	bodies := []string{"", "{}", `{"reason":"NeverHeardOf","error":{"status":"NEVER_HEARD_OF"}}`, "<html><body>Gone</body></html>"}
@@ -40,9 +48,9 @@ func testEveryStatus(t *testing.T, s Subject) {
 				t.Errorf("%d requests for one attempt: %s", n, what)
 			}
 			switch {
-			case o.Verdict == diaphone.Gone:
+			case o.Verdict == diaphone.Gone && !slices.Contains(s.GoneBy, status):
 				t.Errorf("buried without a word: %s", what)
-			case o.Verdict == diaphone.Accepted && status != http.StatusOK:
+			case o.Verdict == diaphone.Accepted && !s.acceptedBy(status):
 				t.Errorf("accepted: %s", what)
 			case status >= 500 && o.Verdict != diaphone.Retry:
 				t.Errorf("not retried: %s", what)
@@ -66,6 +74,9 @@ func testMalformedBodies(t *testing.T, s Subject) {
 		`{"timestamp":1e999,"reason":"x"}`, `{"timestamp":"soon","reason":"x"}`,
 	}
 	for _, status := range []int{200, 400, 401, 403, 404, 410, 413, 429, 500, 503} {
+		if slices.Contains(s.GoneBy, status) {
+			continue
+		}
 		for _, body := range bodies {
 			if status == http.StatusGone && strings.HasPrefix(body, `{"reason":"Unregistered"} `) {
 				continue // the vendor's own word, with something behind it

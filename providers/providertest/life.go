@@ -73,7 +73,7 @@ func testConcurrency(t *testing.T, s Subject) {
 	for range 32 {
 		wg.Go(func() {
 			for range 10 {
-				b.check(b.p.Send(ctx, Delivery(message, s.Kind, s.Token)))
+				b.check(b.p.Send(ctx, Delivery(message, s.Kind, b.token())))
 				if _, err := b.p.Render(message); err != nil {
 					t.Errorf("Render: %v", err)
 				}

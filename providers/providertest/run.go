@@ -25,12 +25,22 @@ import (
 type Subject struct {
 	TLS    bool               // its vendor speaks HTTP/2 over TLS
 	Kind   diaphone.TokenKind // of its tokens
-	Token  string             // well-formed, at least 32 characters, unlike any other text
 	Secret []string           // texts out of its credential that must never appear anywhere
 	Accept http.HandlerFunc   // the vendor's success
 	Gone   http.HandlerFunc   // the vendor's explicit word that the token is dead
-	New    func(t testing.TB, v *Vendor) providers.Provider
-	Leaks  []goleak.Option // goroutines that are not the provider's
+
+	// Token gives a token of a device that the vendor serves: well-formed, at least
+	// 32 characters, unlike any other text.
+	Token func(v *Vendor) string
+	// AcceptedBy are statuses that alone mean success; none: 200 does.
+	AcceptedBy []int
+	// GoneBy are statuses that alone mean that the token is dead.
+	GoneBy []int
+	// Nameless: the vendor gives an accepted push no name that could be repeated.
+	Nameless bool
+
+	New   func(t testing.TB, v *Vendor) providers.Provider
+	Leaks []goleak.Option // goroutines that are not the provider's
 }
 
 // Run puts the provider through the suite.
@@ -97,7 +107,9 @@ func (b *bench) send(ctx context.Context) diaphone.Outcome {
 	return o
 }
 
-func (b *bench) delivery() *diaphone.Delivery { return Delivery(Hello(), b.s.Kind, b.s.Token) }
+func (b *bench) token() string { return b.s.Token(b.v) }
+
+func (b *bench) delivery() *diaphone.Delivery { return Delivery(Hello(), b.s.Kind, b.token()) }
 
 func (b *bench) check(o diaphone.Outcome) {
 	b.t.Helper()

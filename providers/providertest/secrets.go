@@ -45,7 +45,7 @@ func testSecrets(t *testing.T, s Subject) {
 		}
 	}
 	canaries := append(b.v.Seen(), s.Secret...)
-	canaries = append(canaries, s.Token, s.Token[:len(s.Token)/2], AccessToken)
+	canaries = append(canaries, b.token(), b.token()[:len(b.token())/2], AccessToken)
 	outcomes = append(outcomes, said.String())
 	for _, text := range outcomes {
 		for _, canary := range canaries {
