@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
@@ -35,6 +36,8 @@ const (
 	caKeyFile   = "ca-key.pem"
 	apnsKeyFile = "AuthKey_" + keyID + ".p8"
 	accountFile = "fcm-service-account.json"
+
+	vapidKeyFile = "vapid.pem"
 )
 
 const (
@@ -54,6 +57,8 @@ type Credentials struct {
 	Topic              string
 	ServiceAccountFile string // JSON, as Google issues it
 	ProjectID          string
+	VAPIDKeyFile       string // PEM; the simulated browsers have subscribed with this key
+	VAPIDPublicKey     string // base64url
 }
 
 // secrets are the private halves, which only the simulators and their folder
@@ -63,6 +68,13 @@ type secrets struct {
 	caKey   crypto.Signer
 	apns    *ecdsa.PrivateKey
 	account *rsa.PrivateKey
+	vapid   *ecdsa.PrivateKey
+}
+
+// publicKey writes the public half as pages subscribe with it.
+func publicKey(key *ecdsa.PrivateKey) (string, error) {
+	point, err := key.PublicKey.Bytes()
+	return base64.RawURLEncoding.EncodeToString(point), err
 }
 
 // loadSecrets reads the credentials in dir and creates those that are missing.
@@ -73,6 +85,9 @@ func loadSecrets(dir string) (*secrets, error) {
 	var s secrets
 	var err error
 	if s.apns, err = loadKey(filepath.Join(dir, apnsKeyFile), newP256); err != nil {
+		return nil, err
+	}
+	if s.vapid, err = loadKey(filepath.Join(dir, vapidKeyFile), newP256); err != nil {
 		return nil, err
 	}
 	if s.account, err = loadAccountKey(filepath.Join(dir, accountFile)); err != nil {

@@ -205,7 +205,7 @@ func TestBadFaults(t *testing.T) {
 		`{"provider":"fcm","reason":"goaway"}`:                         `reason: "goaway" is nothing that FCM does; it has hang`,
 		`{"provider":"fcm","goaway_every":3}`:                          `goaway_every: FCM has no GOAWAY of its own`,
 		`{"provider":"fcm","reason":"BadDeviceToken"}`:                 `reason: FCM knows no "BadDeviceToken"; to answer it all the same give a status and a body`,
-		`{"provider":"webpush","status":500}`:                          `provider: must be "apns" or "fcm", not "webpush"`,
+		`{"provider":"hms","status":500}`:                              `provider: must be "apns", "fcm" or "webpush", not "hms"`,
 		`{"provider":"apns"}`:                                          `a fault needs a status, a reason, a latency_ms or goaway_every`,
 		`{"provider":"apns","status":500,"count":-1}`:                  `count: must be 0 (until deleted) or more`,
 		`{"provider":"apns","latency_ms":-1}`:                          `latency_ms: must be between 0 and 600000`,

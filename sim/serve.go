@@ -67,6 +67,7 @@ func (s *Sim) Serve(ctx context.Context, listeners ...net.Listener) error {
 		server.Close() //nolint:errcheck // it only has to end
 	}
 	d.conns.Wait()
+	s.push.Wait()
 	running.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err

@@ -1,11 +1,11 @@
-// Package sim is the vendors' side of the wire: faithful simulators of APNs and
-// FCM, with phones that have a life and a plan of what goes wrong. It is what a
+// Package sim is the vendors' side of the wire: faithful simulators of APNs, FCM
+// and a push service of browsers, with phones that have a life and a plan of what goes wrong. It is what a
 // sender is tested and tried against, so it imports nothing of the senders it
 // judges.
 //
 // One Sim serves everything on every listener: the first byte of a connection
 // tells TLS, which is APNs, from plain HTTP, which is FCM, its OAuth token
-// endpoint and the control API under /sim.
+// endpoint, Web Push and the control API under /sim.
 package sim
 
 import (
@@ -25,6 +25,7 @@ import (
 	"github.com/diaphone-dev/diaphone/sim/fcm"
 	"github.com/diaphone-dev/diaphone/sim/phone"
 	"github.com/diaphone-dev/diaphone/sim/stats"
+	"github.com/diaphone-dev/diaphone/sim/webpush"
 )
 
 // Options are all that can be said about a Sim. Address is required, the rest
@@ -57,6 +58,7 @@ type Sim struct {
 	fleet   *phone.Fleet
 	faults  *fault.Plan
 	apns    *apns.Server
+	push    *webpush.Server
 	meter   stats.Meter // of FCM
 	handler http.Handler
 
@@ -82,11 +84,16 @@ func New(dir string, o Options) (*Sim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sim: %w", err)
 	}
+	vapid, err := publicKey(keys.vapid)
+	if err != nil {
+		return nil, fmt.Errorf("sim: %w", err)
+	}
 	s := &Sim{
 		credentials: Credentials{
 			CAFile: filepath.Join(dir, caFile), APNsKeyFile: filepath.Join(dir, apnsKeyFile),
 			KeyID: keyID, TeamID: teamID, Topic: topic,
 			ServiceAccountFile: filepath.Join(dir, accountFile), ProjectID: projectID,
+			VAPIDKeyFile: filepath.Join(dir, vapidKeyFile), VAPIDPublicKey: vapid,
 		},
 		sandbox: o.SandboxAddress,
 		tls: &tls.Config{
@@ -108,15 +115,20 @@ func New(dir string, o Options) (*Sim, error) {
 		MaxStreams: o.MaxStreams, Fleet: s.fleet, Faults: s.faults, Meter: apnsMeter,
 	})
 	google := s.newFCM(account, keys.account)
+	pushMeter := &stats.Meter{}
+	s.push = webpush.New(webpush.Options{Address: o.Address, Fleet: s.fleet, Faults: s.faults, Meter: pushMeter})
 	mux := http.NewServeMux()
 	mux.Handle("POST /token", google.Token())
 	mux.Handle("POST /oauth2/v4/token", google.Token()) // what Google's Node libraries have built in
 	mux.Handle("/v1/projects/", google)
+	mux.HandleFunc(webpush.PushPath, s.push.Push)
+	mux.HandleFunc("GET "+webpush.SocketPath, s.push.Socket)
 	mux.Handle("/sim/", control.New(control.Options{
 		Fleet: s.fleet, Faults: s.faults, Topics: topics, Projects: projects,
-		Meters: map[string]*stats.Meter{fault.APNs: apnsMeter, fault.FCM: &s.meter},
+		VAPIDKey: vapid, Endpoint: s.push.Endpoint,
+		Meters: map[string]*stats.Meter{fault.APNs: apnsMeter, fault.FCM: &s.meter, fault.WebPush: pushMeter},
 		Check: map[string]control.CheckFault{
-			fault.APNs: apns.CheckFault, fault.FCM: fcm.CheckFault,
+			fault.APNs: apns.CheckFault, fault.FCM: fcm.CheckFault, fault.WebPush: webpush.CheckFault,
 		},
 	}))
 	mux.HandleFunc("/", notFound)

@@ -15,12 +15,14 @@ import (
 type CheckFault func(fault.Fault) (fault.Fault, error)
 
 // Options are what the API steers. Topics and Projects are the apps that a phone
-// can have, the first being the default; Meters and Check are by vendor.
+// can have, the first being the default. Meters and Check are by vendor.
 type Options struct {
 	Fleet    *phone.Fleet
 	Faults   *fault.Plan
 	Topics   []string
 	Projects []string
+	VAPIDKey string                    // that a browser subscribes with unless it is given another
+	Endpoint func(token string) string // of a browser
 	Meters   map[string]*stats.Meter
 	Check    map[string]CheckFault
 }

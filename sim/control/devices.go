@@ -19,28 +19,42 @@ type newDevice struct {
 	Environment string `json:"environment"` // ios
 	Topic       string `json:"topic"`       // ios
 	ProjectID   string `json:"project_id"`  // android
+	VAPIDKey    string `json:"vapid_key"`   // web
+}
+
+// subscription is what the page of a browser would send to its backend.
+type subscription struct {
+	Endpoint string            `json:"endpoint"`
+	Keys     map[string]string `json:"keys"`
 }
 
 // device is what the API tells about a phone.
 type device struct {
-	Name        string     `json:"name"`
-	Platform    string     `json:"platform"`
-	Token       string     `json:"token"`
-	VoIPToken   string     `json:"voip_token,omitempty"`
-	State       string     `json:"state"`
-	Since       time.Time  `json:"since"`
-	Environment string     `json:"environment,omitempty"`
-	Topic       string     `json:"topic,omitempty"`
-	ProjectID   string     `json:"project_id,omitempty"`
-	Uninstalled *time.Time `json:"uninstalled_at,omitempty"`
+	Name         string        `json:"name"`
+	Platform     string        `json:"platform"`
+	Token        string        `json:"token,omitempty"`
+	VoIPToken    string        `json:"voip_token,omitempty"`
+	Subscription *subscription `json:"subscription,omitempty"`
+	State        string        `json:"state"`
+	Since        time.Time     `json:"since"`
+	Environment  string        `json:"environment,omitempty"`
+	Topic        string        `json:"topic,omitempty"`
+	ProjectID    string        `json:"project_id,omitempty"`
+	VAPIDKey     string        `json:"vapid_key,omitempty"`
+	Uninstalled  *time.Time    `json:"uninstalled_at,omitempty"`
 }
 
-func describe(p *phone.Phone) device {
+func (a *api) describe(p *phone.Phone) device {
 	state, since := p.State()
 	d := device{
 		Name: p.Name, Platform: string(p.Platform), Token: p.Token, VoIPToken: p.VoIPToken,
 		State: string(state), Since: since.UTC(),
 		Environment: string(p.Environment), Topic: p.Topic, ProjectID: p.ProjectID,
+		VAPIDKey: p.VAPIDKey,
+	}
+	if p.Browser != nil {
+		p256dh, auth := p.Browser.Keys()
+		d.Token, d.Subscription = "", &subscription{a.Endpoint(p.Token), map[string]string{"p256dh": p256dh, "auth": auth}}
 	}
 	if state == phone.Uninstalled {
 		d.Uninstalled = &d.Since
@@ -48,16 +62,16 @@ func describe(p *phone.Phone) device {
 	return d
 }
 
-func describeAll(phones []*phone.Phone) list[device] {
+func (a *api) describeAll(phones []*phone.Phone) list[device] {
 	out := list[device]{Data: make([]device, len(phones))}
 	for i, p := range phones {
-		out.Data[i] = describe(p)
+		out.Data[i] = a.describe(p)
 	}
 	return out
 }
 
 func (a *api) getDevices(*http.Request) (any, error) {
-	return describeAll(a.Fleet.All()), nil
+	return a.describeAll(a.Fleet.All()), nil
 }
 
 func (a *api) getDevice(r *http.Request) (any, error) {
@@ -65,7 +79,7 @@ func (a *api) getDevice(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return describe(p), nil
+	return a.describe(p), nil
 }
 
 // postDevices adds one phone or several, all or none.
@@ -88,9 +102,9 @@ func (a *api) postDevices(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if one {
-		return describe(phones[0]), nil
+		return a.describe(phones[0]), nil
 	}
-	return describeAll(phones), nil
+	return a.describeAll(phones), nil
 }
 
 // spec checks a new device and fills in the defaults of its platform.
@@ -101,8 +115,8 @@ func (a *api) spec(d newDevice) (phone.Spec, error) {
 	s := phone.Spec{Name: d.Name, Platform: phone.Platform(d.Platform)}
 	switch s.Platform {
 	case phone.IOS:
-		if d.ProjectID != "" {
-			return s, invalid("project_id: %q is an iPhone, which has none; leave it out", d.Name)
+		if d.ProjectID != "" || d.VAPIDKey != "" {
+			return s, invalid("project_id and vapid_key: %q is an iPhone, which has none; leave them out", d.Name)
 		}
 		s.Environment = phone.Environment(orFirst(d.Environment, []string{string(phone.Production)}))
 		s.Topic = orFirst(d.Topic, a.Topics)
@@ -110,15 +124,20 @@ func (a *api) spec(d newDevice) (phone.Spec, error) {
 			return s, invalid("environment: must be %q or %q, not %q", phone.Production, phone.Sandbox, d.Environment)
 		}
 	case phone.Android:
-		if d.Environment != "" || d.Topic != "" {
-			return s, invalid("environment and topic: %q is an Android phone, which has none; leave them out", d.Name)
+		if d.Environment != "" || d.Topic != "" || d.VAPIDKey != "" {
+			return s, invalid("environment, topic and vapid_key: %q is an Android phone, which has none; leave them out", d.Name)
 		}
 		s.ProjectID = orFirst(d.ProjectID, a.Projects)
 		if !slices.Contains(a.Projects, s.ProjectID) {
 			return s, invalid("project_id: must be one of %s, not %q", strings.Join(a.Projects, ", "), d.ProjectID)
 		}
+	case phone.Web:
+		if d.Environment != "" || d.Topic != "" || d.ProjectID != "" {
+			return s, invalid("environment, topic and project_id: %q is a browser, which has none; leave them out", d.Name)
+		}
+		s.VAPIDKey = orFirst(d.VAPIDKey, []string{a.VAPIDKey})
 	default:
-		return s, invalid("platform: must be %q or %q, not %q", phone.IOS, phone.Android, d.Platform)
+		return s, invalid("platform: must be %q, %q or %q, not %q", phone.IOS, phone.Android, phone.Web, d.Platform)
 	}
 	return s, nil
 }
@@ -170,7 +189,7 @@ func (a *api) patchDevice(r *http.Request) (any, error) {
 	default:
 		return nil, invalid("state: must be %q, %q or %q, not %q", phone.Online, phone.Offline, phone.Uninstalled, change.State)
 	}
-	return describe(p), nil
+	return a.describe(p), nil
 }
 
 func (a *api) deleteDevice(r *http.Request) (any, error) {

@@ -19,7 +19,7 @@ func (a *api) putFaults(r *http.Request) (any, error) {
 	for i, f := range faults {
 		check := a.Check[f.Provider]
 		if check == nil {
-			return nil, invalid("provider: must be %q or %q, not %q", fault.APNs, fault.FCM, f.Provider)
+			return nil, invalid("provider: must be %q, %q or %q, not %q", fault.APNs, fault.FCM, fault.WebPush, f.Provider)
 		}
 		if faults[i], err = check(f); err != nil {
 			return nil, invalid("%v", err)

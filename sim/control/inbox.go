@@ -36,10 +36,13 @@ func describeEntry(e *phone.Entry) message {
 		at := e.Delivered.UTC()
 		m.Delivered = &at
 	}
-	if e.Provider == fault.APNs {
+	switch e.Provider {
+	case fault.APNs:
 		m.Title, m.Body = apnsText(e.Payload)
-	} else {
+	case fault.FCM:
 		m.Title, m.Body = fcmText(e.Payload)
+	case fault.WebPush:
+		m.Title, m.Body = webText(e.Payload)
 	}
 	return m
 }
@@ -82,6 +85,20 @@ func fcmText(payload []byte) (title, body string) {
 	_ = json.Unmarshal(payload, &p) // FCM checked it
 	common, own := p.Message.Notification, p.Message.Android.Notification
 	return orFirst(own.Title, []string{common.Title}), orFirst(own.Body, []string{common.Body})
+}
+
+// webText reads a notification as Safari does: Declarative Web Push bears a mark
+// and has a title. What a page's own code makes of anything else is its affair.
+func webText(payload []byte) (title, body string) {
+	var p struct {
+		Mark         int  `json:"web_push"`
+		Notification text `json:"notification"`
+	}
+	const declarative = 8030
+	if json.Unmarshal(payload, &p) != nil || p.Mark != declarative || p.Notification.Title == "" {
+		return "", ""
+	}
+	return p.Notification.Title, p.Notification.Body
 }
 
 // getInbox writes entry by entry, since all that an inbox holds would be large as

@@ -19,8 +19,9 @@ const (
 
 // Names of the vendors in a plan.
 const (
-	APNs = "apns"
-	FCM  = "fcm"
+	APNs    = "apns"
+	FCM     = "fcm"
+	WebPush = "webpush"
 )
 
 // maxLatency keeps a slip of the keyboard from looking like a hang.

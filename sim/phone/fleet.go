@@ -19,7 +19,7 @@ type Kind int
 
 // The kinds. Apple issues PushKit tokens separately, for other topics.
 const (
-	Notifications Kind = iota // APNs device token or FCM registration token
+	Notifications Kind = iota // APNs device token, FCM registration token, secret of an endpoint
 	PushKit                   // token for voip, complication and file provider pushes
 )
 
@@ -73,19 +73,26 @@ func (f *Fleet) Add(specs ...Spec) ([]*Phone, error) {
 }
 
 func (s Spec) describe() string {
-	if s.Platform == IOS {
+	switch s.Platform {
+	case IOS:
 		return fmt.Sprintf("ios (%s, topic %s)", s.Environment, s.Topic)
+	case Web:
+		return fmt.Sprintf("web (vapid_key %s)", s.VAPIDKey)
+	case Android:
 	}
 	return fmt.Sprintf("android (project %s)", s.ProjectID)
 }
 
 func (f *Fleet) add(s Spec) *Phone {
 	p := &Phone{Spec: s, inbox: f.inbox, state: Online, since: time.Now()}
-	if s.Platform == IOS {
+	switch s.Platform {
+	case IOS:
 		p.Token, p.VoIPToken = apnsToken("ios", s.Name), apnsToken("ios voip", s.Name)
 		f.byToken[p.VoIPToken] = owner{p, PushKit}
-	} else {
+	case Android:
 		p.Token = fcmToken(s.Name)
+	case Web:
+		p.Token, p.Browser = webToken(s.Name), newBrowser(s.Name)
 	}
 	f.byToken[p.Token] = owner{p, Notifications}
 	f.byName[s.Name] = p

@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
-// Platform says whose service reaches a phone: APNs for iOS, FCM for Android.
+// Platform says whose service reaches a phone: APNs for iOS, FCM for Android, a
+// push service for a browser.
 type Platform string
 
 // The platforms.
 const (
 	IOS     Platform = "ios"
 	Android Platform = "android"
+	Web     Platform = "web"
 )
 
 // State is where a phone is in its life.
@@ -48,6 +50,7 @@ type Spec struct {
 	Environment Environment // iOS only
 	Topic       string      // iOS only: bundle id of the app
 	ProjectID   string      // Android only: the Firebase project the token belongs to
+	VAPIDKey    string      // Web only: the sender's public key that the page subscribed with, base64url
 }
 
 // Header is one request header as the vendor saw it.
@@ -59,7 +62,7 @@ type Push struct {
 	Received time.Time // when the request's headers arrived
 	Expires  time.Time // not after Received: now or never
 	Topic    string    // APNs: what the one-notification store is keyed by
-	Collapse string    // FCM: collapse key
+	Collapse string    // FCM: collapse key; Web Push: topic
 	Headers  []Header
 	Payload  []byte // owned by the push from here on
 }
@@ -79,7 +82,8 @@ const (
 type Phone struct {
 	Spec
 	Token     string
-	VoIPToken string // iOS only: PushKit hands out a second token
+	VoIPToken string   // iOS only: PushKit hands out a second token
+	Browser   *Browser // Web only
 
 	inbox *Inbox
 
@@ -133,10 +137,13 @@ func (p *Phone) Receive(m Push) Fate {
 	if !m.Expires.After(time.Now()) {
 		return Dropped
 	}
-	if p.Platform == IOS {
+	switch p.Platform {
+	case IOS:
 		p.stored.keepNewest(m)
-	} else {
+	case Android:
 		p.stored.keepHundred(m)
+	case Web:
+		p.stored.keepTopics(m)
 	}
 	return Stored
 }
