@@ -68,7 +68,7 @@ func New(c Config, log *slog.Logger) (_ *App, err error) {
 		}
 	}()
 	a.egress = c.Egress(func() { a.refused.Add(1) })
-	if a.tenants, err = LoadApps(c.Apps); err != nil {
+	if a.tenants, err = LoadApps(c.Apps, c.pushServices(a.egress)); err != nil {
 		return nil, err
 	}
 	if c.TLSCert != "" {
@@ -123,7 +123,8 @@ func (a *App) wire() error {
 	})
 	a.gateway = gateway.New(gateway.Config{
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Notices: a.store, Providers: a.tenants.Providers,
-		Fanout: a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake,
+		Endpoint: a.config.pushServices(a.egress).Check,
+		Fanout:   a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake,
 		WebhookStates: a.webhookStates, WakeWebhook: a.hooks.Wake,
 	})
 	registry.MustRegister(&parts{store: a.store, hub: a.hub, refused: &a.refused, shown: a.shown})

@@ -19,6 +19,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/internal/egress"
 	"github.com/diaphone-dev/diaphone/providers"
 	"github.com/diaphone-dev/diaphone/providers/apns"
 	"github.com/diaphone-dev/diaphone/providers/fcm"
@@ -53,6 +54,7 @@ type (
 		Tokens   []tokenEntry   `yaml:"tokens"`
 		APNs     []apnsEntry    `yaml:"apns"`
 		FCM      []fcmEntry     `yaml:"fcm"`
+		WebPush  []webPushEntry `yaml:"webpush"`
 		Channels channelsEntry  `yaml:"channels"`
 		Limits   limitsEntry    `yaml:"limits"`
 		Webhooks []webhookEntry `yaml:"webhooks"`
@@ -91,13 +93,14 @@ type (
 
 // LoadApps reads an apps file and the credential files that it names, which are
 // looked for beside it. Every fault is reported, each with file and line; no
-// message carries what a secret field or a credential file holds.
-func LoadApps(path string) (*Tenants, error) {
+// message carries what a secret field or a credential file holds. The guard is for
+// the endpoints of browsers' subscriptions.
+func LoadApps(path string, browsers *egress.Guard) (*Tenants, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the apps file: %w; `diaphone sim --dir DIR` writes one to begin with", err)
 	}
-	r := &appsReader{path: path, dir: filepath.Dir(path), tenants: &Tenants{
+	r := &appsReader{path: path, dir: filepath.Dir(path), browsers: browsers, tenants: &Tenants{
 		Providers: make(map[diaphone.Lane]providers.Provider)}}
 	f, err := decodeApps(text)
 	if err != nil {
@@ -161,6 +164,7 @@ func yamlFault(err error) error {
 // appsReader turns entries into words, collecting faults with their lines.
 type appsReader struct {
 	path, dir string
+	browsers  *egress.Guard
 	tree      *ast.File
 	tenants   *Tenants
 	faults    []error
@@ -213,6 +217,9 @@ func (r *appsReader) app(at string, e *appEntry) {
 	}
 	for i := range e.FCM {
 		r.fcm(fmt.Sprintf("%s.fcm[%d]", at, i), &a, &e.FCM[i])
+	}
+	for i := range e.WebPush {
+		r.webPush(fmt.Sprintf("%s.webpush[%d]", at, i), &a, &e.WebPush[i])
 	}
 	a.Webhooks = r.webhooks(at+".webhooks", &a, e.Webhooks)
 	r.tenants.Apps = append(r.tenants.Apps, a)

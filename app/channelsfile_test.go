@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/internal/egress"
 )
 
 func load(t *testing.T, text string) (*Tenants, error) {
@@ -17,7 +18,7 @@ func load(t *testing.T, text string) (*Tenants, error) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return LoadApps(path)
+	return LoadApps(path, egress.New(egress.Config{}))
 }
 
 func TestChannelSettingsOfAnApp(t *testing.T) {

@@ -5,9 +5,12 @@ import (
 	"log/slog"
 	"net/netip"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/diaphone-dev/diaphone/internal/egress"
+	"github.com/diaphone-dev/diaphone/providers/webpush"
 )
 
 // Config is the whole configuration of a gateway process. The tags make each
@@ -26,8 +29,9 @@ type Config struct {
 	DrainFor        time.Duration  `help:"At a stop, spread the closing of sockets over this time, for other nodes to take them. 0: close them together, last of all, for the next process to take them." default:"0s"`
 	StopWithin      time.Duration  `help:"At a stop, exit after this time whatever is unfinished; what is not recorded is done again after the next start." default:"30s"`
 	Retention       time.Duration  `help:"Keep finished messages, their history and their idempotency keys this long." default:"168h"`
-	EgressAllowCidr []netip.Prefix `help:"Ranges that webhooks may reach though they are not public; hosts in them are named by literal address or localhost, and may speak plain http." placeholder:"CIDR,…"`
 	Poller          string         `help:"How sockets are waited for: epoll (Linux; elsewhere it means go) or go, a goroutine for each." enum:"epoll,go" default:"epoll"`
+	EgressAllowCidr []netip.Prefix `help:"Ranges that webhooks and Web Push may reach though they are not public; hosts in them are named by literal address or localhost, and may speak plain http." placeholder:"CIDR,…"`
+	PushHosts       []string       `help:"Hosts of push services that browsers may name besides those of Google, Mozilla, Apple and Microsoft; with all that is under them." placeholder:"HOST,…"`
 	LogLevel        string         `help:"Least level to log: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 	LogFormat       string         `help:"text or json." enum:"text,json" default:"text"`
 }
@@ -50,6 +54,11 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--stop-within %s: at least 1s", c.StopWithin)
 	case c.Retention < minRetention:
 		return fmt.Errorf("--retention %s: at least %s, because idempotency keys are promised to work that long", c.Retention, minRetention)
+	}
+	for _, h := range c.PushHosts {
+		if h == "" || strings.ContainsAny(h, ":/@*? ") || h != strings.ToLower(h) || strings.HasPrefix(h, ".") {
+			return fmt.Errorf("--push-hosts %q: a host's name in lower case, such as push.example.com", h)
+		}
 	}
 	_, err := c.trustedProxies()
 	return err
@@ -85,4 +94,9 @@ func (c *Config) SlogLevel() slog.Level {
 // called for each request that it stops, nil: nobody counts.
 func (c *Config) Egress(refused func()) *egress.Guard {
 	return egress.New(egress.Config{Allow: c.EgressAllowCidr, Refused: refused})
+}
+
+// pushServices narrows the guard to where browsers' subscriptions may lead.
+func (c *Config) pushServices(g *egress.Guard) *egress.Guard {
+	return g.Only(slices.Concat(webpush.Hosts(), c.PushHosts)...)
 }

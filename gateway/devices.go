@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -13,6 +14,15 @@ import (
 func (g *Gateway) Register(ctx context.Context, d diaphone.Device) (stored diaphone.Device, created bool, err error) {
 	if err := d.Validate(); err != nil {
 		return diaphone.Device{}, false, err
+	}
+	for i, t := range d.Tokens {
+		if t.Kind != diaphone.TokenWebPush {
+			continue
+		}
+		endpoint, _, _ := diaphone.SubscriptionText(t.Value)
+		if err := g.parts.Endpoint(endpoint); err != nil {
+			return diaphone.Device{}, false, diaphone.InvalidField(fmt.Sprintf("/tokens/%d/subscription/endpoint", i), "not_allowed", "%s", err)
+		}
 	}
 	return g.parts.Devices.PutDevice(ctx, d, time.Now())
 }

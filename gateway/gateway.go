@@ -23,6 +23,9 @@ type Config struct {
 	History   storage.History
 	Notices   storage.Notices
 	Providers map[diaphone.Lane]providers.Provider
+	// Endpoint tells why messages may not be sent to a URL that a browser gave; it
+	// looks nothing up.
+	Endpoint func(url string) error
 	// Fanout hands an event to the live side and does not wait for sockets.
 	Fanout func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event)
 	// Await announces a message of which it is to be known who takes it live. The
@@ -171,7 +174,7 @@ func (g *Gateway) fits(app *diaphone.App, m *diaphone.Message) error {
 	}
 	if len(app.Credentials) == 0 {
 		return diaphone.InvalidField("/notification", "no_credential",
-			"app %q has no push credentials: add apns or fcm to it, or publish an event only", app.ID)
+			"app %q has no push credentials: add apns, fcm or webpush to it, or publish an event only", app.ID)
 	}
 	refusal := &diaphone.Error{}
 	told := map[diaphone.FieldError]bool{} // credentials of one provider find the same fault

@@ -23,13 +23,14 @@ import (
 	"github.com/diaphone-dev/diaphone/api/rest"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/internal/egress"
 	"github.com/diaphone-dev/diaphone/providers"
 	"github.com/diaphone-dev/diaphone/storage"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
 )
 
 // Bearer tokens of the two apps that a Server has, "1" and "2". Both have an
-// APNs and an FCM credential, and keep the last 5 events of channels whose name
+// APNs, an FCM and a Web Push credential, and keep the last 5 events of channels whose name
 // begins with news. App 1 has a webhook "backend".
 const (
 	Token1 = "dp_canary-of-app-one"
@@ -38,7 +39,7 @@ const (
 
 // Options change how a Server is built. The zero value is fine.
 type Options struct {
-	Providers map[diaphone.ProviderName]providers.Provider // nil: providers with Apple's and Google's sizes
+	Providers map[diaphone.ProviderName]providers.Provider // nil: providers with the vendors' sizes
 	Ready     func(context.Context) []api.Reason           // nil: ready
 	Store     bolt.Options
 	Edit      func(*diaphone.App)                                // each of the apps, before they are used; nil: as they are
@@ -85,7 +86,7 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	if o.Providers == nil {
 		o.Providers = map[diaphone.ProviderName]providers.Provider{
-			diaphone.APNs: sized{name: "APNs", limit: 4096}, diaphone.FCM: sized{name: "FCM", limit: 4096},
+			diaphone.APNs: sized{name: "APNs", limit: 4096}, diaphone.FCM: sized{name: "FCM", limit: 4096}, diaphone.WebPush: sized{name: "Web Push", limit: 3993},
 		}
 	}
 	live := hub.New(hub.Config{})
@@ -123,6 +124,7 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 	credentials := []diaphone.Credential{
 		{Name: "apple", Provider: diaphone.APNs, Environment: diaphone.Sandbox},
 		{Name: "google", Provider: diaphone.FCM},
+		{Name: "browsers", Provider: diaphone.WebPush},
 	}
 	settings := diaphone.ChannelSettings{History: []diaphone.HistoryRule{{Prefix: "news", Events: 5}}}
 	tenants := []diaphone.App{
@@ -148,6 +150,7 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 	return gateway.New(gateway.Config{
 		Apps: apps, Devices: s.Store, Outbox: s.Store, History: s.Store, Notices: s.Store, Providers: lanes,
 		Past: live.Past, WebhookStates: o.Webhooks,
+		Endpoint: egress.New(egress.Config{}).Only("push.services.mozilla.com").Check,
 		Fanout: func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event) {
 			live.Publish(app, channels, e)
 			s.mu.Lock()

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -23,7 +24,11 @@ func (d *Door) putDevice(c *call) error {
 	if err != nil {
 		return err
 	}
-	stored, created, err := d.gateway.Register(c.ctx(), deviceOf(c.app.ID, id, &in))
+	device, err := deviceOf(c.app.ID, id, &in)
+	if err != nil {
+		return err
+	}
+	stored, created, err := d.gateway.Register(c.ctx(), device)
 	if err != nil {
 		return err
 	}
@@ -81,15 +86,37 @@ func (d *Door) listDevices(c *call) error {
 	return c.reply(http.StatusOK, out)
 }
 
-func deviceOf(app diaphone.AppID, id diaphone.DeviceID, in *wire.NewDevice) diaphone.Device {
+func deviceOf(app diaphone.AppID, id diaphone.DeviceID, in *wire.NewDevice) (diaphone.Device, error) {
 	d := diaphone.Device{
 		App: app, ID: id, Platform: in.Platform, User: in.UserID, Channels: in.Channels,
 		Locale: in.Locale, TimeZone: in.TimeZone, Tags: in.Tags,
 	}
-	for _, t := range in.Tokens {
-		d.Tokens = append(d.Tokens, diaphone.Token{Kind: t.Kind, Value: diaphone.Secret(t.Value), Environment: t.Environment})
+	for i, t := range in.Tokens {
+		value, err := valueOf(fmt.Sprintf("/tokens/%d", i), &t)
+		if err != nil {
+			return d, err
+		}
+		d.Tokens = append(d.Tokens, diaphone.Token{Kind: t.Kind, Value: value, Environment: t.Environment})
 	}
-	return d
+	return d, nil
+}
+
+// valueOf gives the token's text. What it has to look like is the gateway's to
+// know; that it stands in the field of its kind is the document's.
+func valueOf(at string, t *wire.NewToken) (diaphone.Secret, error) {
+	isSubscription := t.Kind == diaphone.TokenWebPush
+	switch {
+	case isSubscription && t.Subscription == nil:
+		return "", diaphone.InvalidField(at+"/subscription", "required", "a token of kind %s is a subscription: what the browser's PushSubscription.toJSON() gives", t.Kind)
+	case isSubscription && t.Value != "":
+		return "", diaphone.InvalidField(at+"/value", "not_allowed", "a token of kind %s is a subscription and has no value", t.Kind)
+	case isSubscription:
+		s := t.Subscription
+		return diaphone.SubscriptionToken(s.Endpoint, s.Keys.P256DH, s.Keys.Auth), nil
+	case t.Subscription != nil:
+		return "", diaphone.InvalidField(at+"/subscription", "not_allowed", "only a token of kind %s is a subscription; others have a value", diaphone.TokenWebPush)
+	}
+	return diaphone.Secret(t.Value), nil
 }
 
 func deviceOut(d *diaphone.Device) wire.Device {
@@ -100,9 +127,18 @@ func deviceOut(d *diaphone.Device) wire.Device {
 		CreatedAt: wire.At(d.CreatedAt), UpdatedAt: wire.At(d.UpdatedAt),
 	}
 	for i, t := range d.Tokens {
-		out.Tokens[i] = wire.Token{
-			Kind: t.Kind, Value: t.Value.Reveal(), Environment: t.Environment, Fingerprint: t.Value.Fingerprint(), RegisteredAt: wire.At(t.RegisteredAt),
-		}
+		out.Tokens[i] = tokenOut(&t)
 	}
+	return out
+}
+
+func tokenOut(t *diaphone.Token) wire.Token {
+	out := wire.Token{Kind: t.Kind, Environment: t.Environment, Fingerprint: t.Value.Fingerprint(), RegisteredAt: wire.At(t.RegisteredAt)}
+	if t.Kind == diaphone.TokenWebPush {
+		endpoint, p256dh, auth := diaphone.SubscriptionText(t.Value)
+		out.Subscription = &wire.Subscription{Endpoint: endpoint, Keys: wire.SubscriptionKeys{P256DH: p256dh, Auth: auth}}
+		return out
+	}
+	out.Value = t.Value.Reveal()
 	return out
 }

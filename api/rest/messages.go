@@ -137,6 +137,9 @@ func eventData(raw []byte) string {
 
 // overridesAreObjects checks the kind of what providers merge later.
 func overridesAreObjects(n *diaphone.Notification) error {
+	if err := isObject("/notification/webpush", n.WebPush); err != nil {
+		return err
+	}
 	if err := isObject("/notification/fcm", n.FCM); err != nil || n.APNs == nil {
 		return err
 	}

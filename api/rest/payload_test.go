@@ -15,16 +15,18 @@ import (
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api/apitest"
 	"github.com/diaphone-dev/diaphone/api/wire"
+	"github.com/diaphone-dev/diaphone/internal/egress"
 	"github.com/diaphone-dev/diaphone/providers"
 	"github.com/diaphone-dev/diaphone/providers/apns"
 	"github.com/diaphone-dev/diaphone/providers/fcm"
+	"github.com/diaphone-dev/diaphone/providers/webpush"
 )
 
 // The real providers measure: what one of them could not carry is refused before
 // anything is stored, with a byte count for each.
 func TestPayloadOverTheProvidersLimits(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{Providers: map[diaphone.ProviderName]providers.Provider{
-		diaphone.APNs: newAPNs(t), diaphone.FCM: newFCM(t),
+		diaphone.APNs: newAPNs(t), diaphone.FCM: newFCM(t), diaphone.WebPush: newWebPush(t),
 	}})
 	must(t, s.Do(apitest.Token1, "PUT", "/v1/devices/d1", `{"platform":"ios"}`), 201)
 	send := func(notification string) (apitest.Answer, wire.Problem) {
@@ -36,17 +38,17 @@ func TestPayloadOverTheProvidersLimits(t *testing.T) {
 		return a, p
 	}
 	a, p := send(`{"body":"` + strings.Repeat("x", 5000) + `"}`)
-	if a.Status != 413 || p.Code != "too_large" || len(p.Errors) != 2 {
+	if a.Status != 413 || p.Code != "too_large" || len(p.Errors) != 3 {
 		t.Fatalf("%s", a.Body)
 	}
-	for i, name := range []string{"APNs", "FCM"} {
+	for i, name := range []string{"APNs", "FCM", "web push"} {
 		e := p.Errors[i]
 		var size, limit int
 		if !strings.Contains(e.Detail, name) || e.Pointer != "/notification" {
 			t.Errorf("%+v", e)
 		}
 		at := strings.Index(e.Detail, "has ")
-		if n, err := fmt.Sscanf(e.Detail[at:], "has %d bytes, the limit is %d", &size, &limit); n != 2 || size < 5000 || limit < 4000 || limit > 4096 {
+		if n, err := fmt.Sscanf(e.Detail[at:], "has %d bytes, the limit is %d", &size, &limit); n != 2 || size < 5000 || limit < 3990 || limit > 4096 {
 			t.Errorf("%v: %s", err, e.Detail)
 		}
 	}
@@ -56,6 +58,22 @@ func TestPayloadOverTheProvidersLimits(t *testing.T) {
 	if a, p := send(`{"title":"x","apns":{"headers":{"authorization":"bearer x"}}}`); a.Status != 422 || len(p.Errors) != 1 || !strings.HasPrefix(p.Errors[0].Pointer, "/notification/apns/headers") {
 		t.Errorf("%s", a.Body)
 	}
+}
+
+func newWebPush(t *testing.T) providers.Provider {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := webpush.New(webpush.Config{
+		Key: keyPEM(t, key), Subject: "mailto:ops@example.com", Navigate: "https://example.com/", Guard: egress.New(egress.Config{}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
 }
 
 func newAPNs(t *testing.T) providers.Provider {

@@ -21,12 +21,27 @@ type NewDevice struct {
 	Tags     map[string]string      `json:"tags,omitempty"`
 }
 
-// NewToken is a token as it is registered. Value is the token itself, in a plain
-// string because it must cross the wire: never print one.
+// NewToken is a token as it is registered. Value, or Subscription of kind webpush,
+// is the token itself, in plain strings because it must cross the wire: never
+// print one.
 type NewToken struct {
-	Kind        diaphone.TokenKind   `json:"kind"`
-	Value       string               `json:"value"`
-	Environment diaphone.Environment `json:"environment,omitzero"`
+	Kind         diaphone.TokenKind   `json:"kind"`
+	Value        string               `json:"value,omitzero"`
+	Subscription *Subscription        `json:"subscription,omitzero"`
+	Environment  diaphone.Environment `json:"environment,omitzero"`
+}
+
+// Subscription is what a browser's PushSubscription.toJSON() gives.
+type Subscription struct {
+	Endpoint       string           `json:"endpoint"`
+	ExpirationTime json.RawMessage  `json:"expirationTime,omitzero"` // ignored
+	Keys           SubscriptionKeys `json:"keys"`
+}
+
+// SubscriptionKeys are the keys of a Subscription, in base64url.
+type SubscriptionKeys struct {
+	P256DH string `json:"p256dh"`
+	Auth   string `json:"auth"`
 }
 
 // Device is a registered device.
@@ -44,10 +59,11 @@ type Device struct {
 }
 
 // Token is a registered token. Where it is shown to people, Fingerprint stands
-// for Value.
+// for Value and Subscription.
 type Token struct {
 	Kind         diaphone.TokenKind   `json:"kind"`
-	Value        string               `json:"value"`
+	Value        string               `json:"value,omitzero"`
+	Subscription *Subscription        `json:"subscription,omitzero"`
 	Environment  diaphone.Environment `json:"environment,omitzero"`
 	Fingerprint  string               `json:"fingerprint"`
 	RegisteredAt Time                 `json:"registered_at"`

@@ -17,11 +17,12 @@ type cli struct {
 
 	Dev     devCmd     `cmd:"" help:"Run a gateway with simulated phones, to try everything without an account."`
 	Serve   serveCmd   `cmd:"" help:"Run the gateway."`
-	Sim     simCmd     `cmd:"" help:"Run the simulators of APNs and FCM alone, or look into running ones."`
+	Sim     simCmd     `cmd:"" help:"Run the simulators of APNs, FCM and Web Push alone, or look into running ones."`
 	Send    sendCmd    `cmd:"" help:"Send a notification to users, devices or channels."`
 	Publish publishCmd `cmd:"" help:"Publish an event to whoever listens live on a channel."`
 	Listen  listenCmd  `cmd:"" help:"Subscribe to channels over the WebSocket and print each event as a line of JSON."`
 	Devices devicesCmd `cmd:"" help:"Register, list and remove devices."`
+	Keys    keysCmd    `cmd:"" help:"Make keys."`
 
 	Batch    batchCmd    `cmd:"" help:"Publish many messages: each line of a file is one, as JSON."`
 	Channels channelsCmd `cmd:"" help:"See who listens to channels."`
@@ -50,7 +51,7 @@ func run(args []string, in io.Reader, out, errw io.Writer) int {
 	var flags cli
 	parser, err := kong.New(&flags,
 		kong.Name("diaphone"),
-		kong.Description("A push-notification gateway: live over Pusher Channels, asleep over APNs and FCM.\n\nThe defaults of all client commands are those of `diaphone dev`."),
+		kong.Description("A push-notification gateway: live over Pusher Channels, asleep over APNs, FCM and Web Push.\n\nThe defaults of all client commands are those of `diaphone dev`."),
 		kong.DefaultEnvars("DIAPHONE"),
 		kong.Configuration(yamlResolver),
 		kong.Writers(out, errw),

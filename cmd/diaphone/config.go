@@ -29,7 +29,7 @@ func (k *configCmd) Run(c *console) error {
 	if err := k.CheckCertificate(); err != nil {
 		return configFault(err)
 	}
-	tenants, err := app.LoadApps(k.Apps)
+	tenants, err := app.LoadApps(k.Apps, k.Egress(nil))
 	if err != nil {
 		return configFault(err)
 	}

@@ -39,11 +39,15 @@ apps:
     fcm:
       - service_account_file: {{.AccountFile}}
         endpoint: http://{{.HTTPAddress}}/v1 # leave it out for Google's
+    webpush:
+      - key_file: {{.VAPIDKeyFile}} # the simulated browsers have subscribed with its public half
+        subject: mailto:ops@example.com
+        navigate: https://example.com/
 `))
 
 // simulators are a running sim.Sim on two ports of loopback. Each port serves
-// everything; by convention the first is HTTP (FCM and the control API) and the
-// second APNs.
+// everything; by convention the first is HTTP (FCM, Web Push and the control API)
+// and the second APNs.
 type simulators struct {
 	*sim.Sim
 	http, apns net.Listener
@@ -87,7 +91,8 @@ func (s *simulators) writeApps() error {
 	err := demoApps.Execute(&text, map[string]any{
 		"Key": demoKey, "Secret": demoSecret, "Token": demoToken, "Credentials": c,
 		"KeyFile": filepath.Base(c.APNsKeyFile), "CAFile": filepath.Base(c.CAFile), "AccountFile": filepath.Base(c.ServiceAccountFile),
-		"APNsAddress": s.apns.Addr(), "HTTPAddress": s.http.Addr(),
+		"VAPIDKeyFile": filepath.Base(c.VAPIDKeyFile),
+		"APNsAddress":  s.apns.Addr(), "HTTPAddress": s.http.Addr(),
 	})
 	if err != nil {
 		return err

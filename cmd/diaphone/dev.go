@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -54,7 +55,7 @@ func (d *devCmd) Run(c *console) (err error) {
 	config := app.Config{
 		Apps: sims.apps, DataDir: dir, Listen: net.JoinHostPort(d.Host, fmt.Sprint(d.Port)),
 		DrainFor: time.Second, StopWithin: 10 * time.Second, Retention: 7 * 24 * time.Hour,
-		LogLevel: d.LogLevel, LogFormat: "text",
+		LogLevel: d.LogLevel, LogFormat: "text", EgressAllowCidr: loopback(),
 	}
 	gateway, err := app.New(config, logger(c.err, &config))
 	if err != nil {
@@ -67,7 +68,12 @@ func (d *devCmd) Run(c *console) (err error) {
 	return runGateway(c, gateway)
 }
 
-// addPhones gives the demo user an iPhone and an Android phone.
+// loopback are the ranges that the simulators are in.
+func loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
+
+// addPhones gives the demo user an iPhone, an Android phone and a browser.
 func (d *devCmd) addPhones(ctx context.Context, sims *simulators, gateway *app.App) error {
 	control := simURL{SimURL: "http://" + sims.http.Addr().String()}
 	for _, p := range []struct {
@@ -76,6 +82,7 @@ func (d *devCmd) addPhones(ctx context.Context, sims *simulators, gateway *app.A
 	}{
 		{demoUser + "-iphone", "ios", diaphone.TokenAPNs},
 		{demoUser + "-android", "android", diaphone.TokenFCM},
+		{demoUser + "-browser", "web", diaphone.TokenWebPush},
 	} {
 		var added phone
 		if err := control.call(ctx, http.MethodPost, "/sim/devices", phone{Name: p.name, Platform: p.platform}, &added); err != nil {
@@ -83,7 +90,7 @@ func (d *devCmd) addPhones(ctx context.Context, sims *simulators, gateway *app.A
 		}
 		_, _, err := gateway.Gateway().Register(ctx, diaphone.Device{
 			App: "1", ID: diaphone.DeviceID(p.name), Platform: diaphone.Platform(p.platform), User: demoUser,
-			Tokens: []diaphone.Token{{Kind: p.kind, Value: diaphone.Secret(added.Token)}},
+			Tokens: []diaphone.Token{{Kind: p.kind, Value: added.value()}},
 		})
 		if err != nil {
 			return fmt.Errorf("register %s: %w", p.name, err)
@@ -109,11 +116,11 @@ func (d *devCmd) banner(c *console, sims *simulators, gateway *app.App, dir stri
   Pusher API      http://%[2]s/apps/1      key %[4]s, secret %[5]s
   WebSocket       ws://%[2]s/app/%[4]s
   API contract    http://%[2]s/openapi.yaml
-  Simulated FCM   http://%[6]s        control API under /sim/
+  Simulated FCM   http://%[6]s        and Web Push; control API under /sim/
   Simulated APNs  https://%[7]s
   Data            %[8]s
 
-  The user %[9]s has a simulated iPhone and a simulated Android phone. In a second terminal:
+  The user %[9]s has a simulated iPhone, Android phone and browser. In a second terminal:
 
     export PATH=%[10]s:$PATH
     diaphone send user:%[9]s "hello" --wait%[11]s

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/diaphone-dev/diaphone"
@@ -58,16 +61,17 @@ func printDevices(c *console, devices []wire.Device) error {
 type devicesAddCmd struct {
 	server
 	jsonFlag
-	ID          string            `arg:"" help:"Id of the device: stays the same as tokens come and go."`
-	Platform    string            `help:"ios, android or web." enum:"ios,android,web" required:"" env:"-"`
-	APNS        string            `help:"APNs device token." placeholder:"TOKEN" env:"-"`
-	Environment string            `help:"Environment of the APNs token: production or sandbox." placeholder:"ENV" env:"-"`
-	FCM         string            `help:"FCM registration token." placeholder:"TOKEN" env:"-"`
-	User        string            `help:"User that the device belongs to." placeholder:"ID" env:"-"`
-	Channel     []string          `help:"Channel to listen to; may be repeated." placeholder:"NAME" env:"-" sep:"none"`
-	Tag         map[string]string `help:"Tag; may be repeated." placeholder:"KEY=VALUE" env:"-" mapsep:"none"`
-	Locale      string            `help:"Locale, for example de-AT." env:"-"`
-	TimeZone    string            `help:"Time zone, for example Europe/Vienna." env:"-"`
+	ID           string            `arg:"" help:"Id of the device: stays the same as tokens come and go."`
+	Platform     string            `help:"ios, android or web." enum:"ios,android,web" required:"" env:"-"`
+	APNS         string            `help:"APNs device token." placeholder:"TOKEN" env:"-"`
+	Environment  string            `help:"Environment of the APNs token: production or sandbox." placeholder:"ENV" env:"-"`
+	FCM          string            `help:"FCM registration token." placeholder:"TOKEN" env:"-"`
+	Subscription string            `help:"File with what a browser's PushSubscription.toJSON() gave; - reads it from standard input." placeholder:"FILE" env:"-"`
+	User         string            `help:"User that the device belongs to." placeholder:"ID" env:"-"`
+	Channel      []string          `help:"Channel to listen to; may be repeated." placeholder:"NAME" env:"-" sep:"none"`
+	Tag          map[string]string `help:"Tag; may be repeated." placeholder:"KEY=VALUE" env:"-" mapsep:"none"`
+	Locale       string            `help:"Locale, for example de-AT." env:"-"`
+	TimeZone     string            `help:"Time zone, for example Europe/Vienna." env:"-"`
 }
 
 // Run registers a device.
@@ -84,6 +88,13 @@ func (d *devicesAddCmd) Run(c *console) error {
 	if d.FCM != "" {
 		device.Tokens = append(device.Tokens, wire.NewToken{Kind: diaphone.TokenFCM, Value: d.FCM})
 	}
+	if d.Subscription != "" {
+		s, err := readSubscription(c, d.Subscription)
+		if err != nil {
+			return err
+		}
+		device.Tokens = append(device.Tokens, wire.NewToken{Kind: diaphone.TokenWebPush, Subscription: s})
+	}
 	for _, name := range d.Channel {
 		device.Channels = append(device.Channels, diaphone.ChannelName(name))
 	}
@@ -95,6 +106,24 @@ func (d *devicesAddCmd) Run(c *console) error {
 		return c.json(stored)
 	}
 	return printDevices(c, []wire.Device{stored})
+}
+
+func readSubscription(c *console, file string) (*wire.Subscription, error) {
+	var text []byte
+	var err error
+	if file == "-" {
+		text, err = io.ReadAll(io.LimitReader(c.in, 1<<20))
+	} else {
+		text, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, usage(fmt.Errorf("read the subscription: %w", err))
+	}
+	s := &wire.Subscription{}
+	if json.Unmarshal(text, s) != nil {
+		return nil, usagef("the subscription is not the JSON that PushSubscription.toJSON() gives")
+	}
+	return s, nil
 }
 
 type devicesGetCmd struct {

@@ -30,12 +30,13 @@ func (s *simRunCmd) Run(c *console) error {
 		return err
 	}
 	_, err = fmt.Fprintf(c.out, `Simulators are running.
-  FCM, OAuth and control API  http://%s
-  APNs                        https://%s
-  credentials and apps file   %s
+  FCM, OAuth and control API  http://%[1]s
+  Web Push, for a browser     ws://%[1]s/push
+  APNs                        https://%[2]s
+  credentials and apps file   %[3]s
 
 Next, in a second terminal:
-  diaphone serve --apps %s --data-dir data
+  diaphone serve --apps %[4]s --data-dir data --egress-allow-cidr 127.0.0.0/8
 `, sims.http.Addr(), sims.apns.Addr(), s.Dir, sims.apps)
 	if err != nil {
 		return err

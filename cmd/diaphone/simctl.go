@@ -10,6 +10,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/wire"
 )
 
 // simURL says which simulator a command talks to.
@@ -19,11 +22,20 @@ type simURL struct {
 
 // phone is a simulated phone, as the simulators' control API has it.
 type phone struct {
-	Name        string `json:"name"`
-	Platform    string `json:"platform"`
-	Token       string `json:"token,omitempty"`
-	State       string `json:"state,omitempty"`
-	Environment string `json:"environment,omitempty"`
+	Name         string             `json:"name"`
+	Platform     string             `json:"platform"`
+	Token        string             `json:"token,omitempty"`
+	State        string             `json:"state,omitempty"`
+	Environment  string             `json:"environment,omitempty"`
+	Subscription *wire.Subscription `json:"subscription,omitempty"`
+}
+
+// value is the token as the gateway knows it.
+func (p *phone) value() diaphone.Secret {
+	if s := p.Subscription; s != nil {
+		return diaphone.SubscriptionToken(s.Endpoint, s.Keys.P256DH, s.Keys.Auth)
+	}
+	return diaphone.Secret(p.Token)
 }
 
 // shown is one notification in the inbox of a simulated phone.
@@ -152,7 +164,7 @@ func (s *simDevicesLsCmd) Run(c *console) error {
 func printPhones(c *console, phones []phone) error {
 	rows := make([][]string, len(phones))
 	for i, p := range phones {
-		rows[i] = []string{p.Name, p.Platform, p.State, p.Environment, p.Token}
+		rows[i] = []string{p.Name, p.Platform, p.State, p.Environment, p.value().Reveal()}
 	}
 	return c.table("DEVICE PLATFORM STATE ENVIRONMENT TOKEN", rows)
 }
@@ -161,7 +173,7 @@ type simDevicesAddCmd struct {
 	simURL
 	jsonFlag
 	Name     string `arg:"" help:"Name of the phone."`
-	Platform string `arg:"" help:"ios or android." enum:"ios,android"`
+	Platform string `arg:"" help:"ios, android or web." enum:"ios,android,web"`
 }
 
 // Run adds a phone.
@@ -228,7 +240,7 @@ func (s *simFaultsLsCmd) Run(c *console) error {
 
 type simFaultsSetCmd struct {
 	simURL
-	Provider   string        `arg:"" help:"apns or fcm." enum:"apns,fcm"`
+	Provider   string        `arg:"" help:"apns, fcm or webpush." enum:"apns,fcm,webpush"`
 	Status     int           `help:"Answer with this HTTP status." env:"-"`
 	Reason     string        `help:"The vendor's reason, for example ServiceUnavailable." env:"-"`
 	RetryAfter time.Duration `help:"Send a Retry-After header." env:"-"`

@@ -25,7 +25,9 @@ func platforms() []string {
 	return []string{string(diaphone.IOS), string(diaphone.Android), string(diaphone.Web)}
 }
 
-func tokenKinds() []string { return []string{string(diaphone.TokenAPNs), string(diaphone.TokenFCM)} }
+func tokenKinds() []string {
+	return []string{string(diaphone.TokenAPNs), string(diaphone.TokenFCM), string(diaphone.TokenWebPush)}
+}
 
 func environments() []string {
 	return []string{"", string(diaphone.Production), string(diaphone.Sandbox)}

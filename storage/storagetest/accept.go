@@ -43,7 +43,7 @@ func keptWhole(e *env) {
 			Title: "<b>„Grüße“ & co</b>", Body: "\u2028", Data: map[string]string{"a": "b"}, Image: "https://x/y",
 			CollapseID: "c", Priority: diaphone.PriorityNormal, TTL: &ttl, Badge: &badge, Sound: "s",
 			APNs: &diaphone.APNsOverride{Headers: map[string]string{"apns-topic": "t"}, APS: []byte(`{"x":1}`), Data: []byte(`{"y":[2]}`)},
-			FCM:  []byte(`{"android":{}}`),
+			FCM:  []byte(`{"android":{}}`), WebPush: []byte(`{"notification":{"icon":"/i"}}`),
 		},
 	}
 	e.accept(want)
