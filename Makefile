@@ -8,7 +8,7 @@ LINT     = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/diaphone
@@ -33,6 +33,11 @@ deps: test/node_modules/.package-lock.json clients/js/node_modules/.package-lock
 
 %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --ignore-scripts
+
+.PHONY: e2e-webpush
+e2e-webpush: ## send to a real, headless Firefox, installing it first (90 MB)
+	@command -v firefox-esr >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends firefox-esr; }
+	$(GO) test -v -count 1 -tags firefox -timeout 5m ./test/webpush
 
 .PHONY: lint
 lint: bin/golangci-lint ## gofmt, go vet and golangci-lint

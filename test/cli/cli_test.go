@@ -89,29 +89,29 @@ func TestTheFirstMinute(t *testing.T) {
 	var s sent
 	decode(t, d.must("send", "user:ana", "hello", "--wait", "--json"), &s)
 	t.Logf("send --wait: %s", time.Since(begun).Round(time.Millisecond))
-	if len(s.Deliveries) != 2 || s.Message.State != "finished" || s.Message.Counts["delivered"] != 2 {
+	if len(s.Deliveries) != 3 || s.Message.State != "finished" || s.Message.Counts["delivered"] != 3 {
 		t.Fatalf("send --wait: %+v", s)
 	}
-	providers := map[string]bool{}
+	providers, accepted := map[string]bool{}, map[string]int{"apns": 200, "fcm": 200, "webpush": 201}
 	for _, delivery := range s.Deliveries {
 		providers[delivery.Provider] = true
-		if len(delivery.Attempts) != 1 || delivery.Attempts[0].Status != 200 {
-			t.Errorf("delivery %+v, want one attempt answered 200", delivery)
+		if len(delivery.Attempts) != 1 || delivery.Attempts[0].Status != accepted[delivery.Provider] {
+			t.Errorf("delivery %+v, want one accepted attempt", delivery)
 		}
 	}
-	if !providers["apns"] || !providers["fcm"] {
-		t.Errorf("providers %v, want apns and fcm", providers)
+	if len(providers) != 3 {
+		t.Errorf("providers %v, want all three", providers)
 	}
 	text := d.must("send", "user:ana", "hello", "--wait")
-	for _, part := range []string{"ana-iphone", "ana-android", "apns", "fcm", "delivered"} {
+	for _, part := range []string{"ana-iphone", "ana-android", "ana-browser", "apns", "fcm", "webpush", "delivered"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("send --wait prints no %q:\n%s", part, text)
 		}
 	}
-	var inbox []struct{ Device, Provider, Body string }
+	var inbox []struct{ Device, Provider, Title, Body string }
 	decode(t, d.must("sim", "inbox", "ls", "--json"), &inbox)
-	if len(inbox) != 4 || inbox[0].Body != "hello" {
-		t.Errorf("inbox %+v, want four times hello", inbox)
+	if len(inbox) != 6 || inbox[0].Title+inbox[0].Body != "hello" { // a browser wants a title: without one the text is it
+		t.Errorf("inbox %+v, want six times hello", inbox)
 	}
 	if list := d.must("devices", "ls"); !strings.Contains(list, "ana-iphone") || !strings.Contains(list, "ana-android") {
 		t.Errorf("devices ls:\n%s", list)
@@ -164,6 +164,56 @@ func TestDevicesAreAddedShownAndRemoved(t *testing.T) {
 	d.must("devices", "rm", "bobs")
 	if _, errs, code := d.run("devices", "get", "bobs"); code != 5 {
 		t.Errorf("get after rm: exit code %d, want 5\n%s", code, errs)
+	}
+}
+
+func TestABrowserIsAdded(t *testing.T) {
+	d := startDev(t)
+	var browser struct{ Subscription json.RawMessage }
+	decode(t, d.must("sim", "devices", "add", "bobs", "web", "--json"), &browser)
+	file := filepath.Join(t.TempDir(), "subscription.json")
+	if err := os.WriteFile(file, browser.Subscription, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.must("devices", "add", "bobs", "--platform", "web", "--subscription", file)
+	if out := d.must("send", "device:bobs", "hi", "--wait"); !strings.Contains(out, "delivered") {
+		t.Errorf("send:\n%s", out)
+	}
+	d.must("sim", "faults", "set", "webpush", "--status", "410")
+	if out, _, code := d.run("send", "device:bobs", "hi", "--wait"); code != 8 || !strings.Contains(out, "errno_106") {
+		t.Errorf("send to a subscription that has ended: exit code %d, want 8\n%s", code, out)
+	}
+	foreign := strings.Replace(string(browser.Subscription), "127.0.0.1", "10.0.0.1", 1)
+	if err := os.WriteFile(file, []byte(foreign), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := d.run("devices", "add", "bobs", "--platform", "web", "--subscription", file); code != 2 || !strings.Contains(errs, "https") {
+		t.Errorf("an endpoint in a private network: exit code %d, want 2\n%s", code, errs)
+	}
+}
+
+// TestVAPIDKeys: a key is made once, and kept.
+func TestVAPIDKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "vapid.pem")
+	first, errs, code := harness.RunWith(t, nil, "keys", "vapid", "--out", file)
+	if code != 0 || len(strings.TrimSpace(first)) != 87 {
+		t.Fatalf("exit code %d, %q\n%s", code, first, errs)
+	}
+	if again, _, _ := harness.RunWith(t, nil, "keys", "vapid", "--out", file); again != first {
+		t.Errorf("%q, then %q", first, again)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if out, _, code := harness.RunWith(t, nil, "keys", "vapid", "--out", "-"); code != 0 || !strings.Contains(out, "PRIVATE KEY") {
+		t.Errorf("exit code %d, %q", code, out)
+	}
+	if err := os.WriteFile(file, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := harness.RunWith(t, nil, "keys", "vapid", "--out", file); code != 3 || strings.Contains(errs, "no key") {
+		t.Errorf("exit code %d\n%s", code, errs)
 	}
 }
 
@@ -245,10 +295,10 @@ func TestDevKeepsItsDataFolder(t *testing.T) {
 	}
 	d.p.Kill()
 	again := startDev(t, "--data-dir", dir)
-	if list := again.must("devices", "ls", "--json"); strings.Count(list, `"device_id"`) != 2 {
+	if list := again.must("devices", "ls", "--json"); strings.Count(list, `"device_id"`) != 3 {
 		t.Errorf("after a kill and a second run:\n%s", list)
 	}
-	if out := again.must("send", "user:ana", "hello", "--wait"); strings.Count(out, "delivered") != 2 {
+	if out := again.must("send", "user:ana", "hello", "--wait"); strings.Count(out, "delivered") != 3 {
 		t.Errorf("after a kill and a second run:\n%s", out)
 	}
 	_ = id

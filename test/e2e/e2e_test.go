@@ -144,25 +144,27 @@ func TestAnUninstalledApp(t *testing.T) {
 	w := harness.NewWorld(t, nil)
 	w.AddPhones(1, diaphone.IOS, "ios", "news")
 	w.AddPhones(1, diaphone.Android, "android", "news")
-	for _, name := range []string{"ios-0", "android-0"} {
+	w.AddPhones(1, diaphone.Web, "web", "news")
+	for _, name := range []string{"ios-0", "android-0", "web-0"} {
 		w.SimCall(http.MethodPatch, "/sim/devices/"+name, map[string]string{"state": "uninstalled"}, nil)
 	}
 	m := w.Await(w.Send("news", "hello"), 20*time.Second)
-	if m.Counts.Failed != 2 {
-		t.Fatalf("counts %+v, want 2 failed", m.Counts)
+	if m.Counts.Failed != 3 {
+		t.Fatalf("counts %+v, want 3 failed", m.Counts)
 	}
 	for d, err := range w.Client.AllDevices(context.Background(), "") {
 		if err != nil || len(d.Tokens) != 0 || len(d.Channels) != 1 {
 			t.Errorf("device %+v, %v: want it without its token, but there", d, err)
 		}
 	}
-	for _, name := range []string{"ios-0", "android-0"} {
+	for _, name := range []string{"ios-0", "android-0", "web-0"} {
 		w.SimCall(http.MethodPatch, "/sim/devices/"+name, map[string]string{"state": "online"}, nil)
 	}
 	w.AddPhones(1, diaphone.IOS, "ios", "news") // registers again
 	w.AddPhones(1, diaphone.Android, "android", "news")
-	if m := w.Await(w.Send("news", "hello again"), 20*time.Second); m.Counts.Delivered != 2 {
-		t.Errorf("counts %+v, want 2 delivered", m.Counts)
+	w.AddPhones(1, diaphone.Web, "web", "news")
+	if m := w.Await(w.Send("news", "hello again"), 20*time.Second); m.Counts.Delivered != 3 {
+		t.Errorf("counts %+v, want 3 delivered", m.Counts)
 	}
 }
 

@@ -37,6 +37,8 @@ type Phone struct {
 	Name     string `json:"name"`
 	Platform string `json:"platform"`
 	Token    string `json:"token,omitempty"`
+
+	Subscription *wire.Subscription `json:"subscription,omitempty"` // a browser's, instead of a token
 }
 
 // Shown is one notification in the inbox of a simulated phone.
@@ -154,10 +156,9 @@ func (w *World) SimCall(method, path string, in, out any) {
 // and registers each with the gateway to listen to the channel.
 func (w *World) AddPhones(n int, platform diaphone.Platform, prefix string, channel diaphone.ChannelName) {
 	w.t.Helper()
-	kind := diaphone.TokenFCM
-	if platform == diaphone.IOS {
-		kind = diaphone.TokenAPNs
-	}
+	kind := map[diaphone.Platform]diaphone.TokenKind{
+		diaphone.IOS: diaphone.TokenAPNs, diaphone.Android: diaphone.TokenFCM, diaphone.Web: diaphone.TokenWebPush,
+	}[platform]
 	const portion = 1000 // of the control API's limit on a body
 	for from := 0; from < n; from += portion {
 		phones := make([]Phone, 0, portion)
@@ -169,7 +170,7 @@ func (w *World) AddPhones(n int, platform diaphone.Platform, prefix string, chan
 		w.Parallel(64, len(added.Data), func(i int) error {
 			p := added.Data[i]
 			_, err := w.Client.PutDevice(context.Background(), diaphone.DeviceID(p.Name), wire.NewDevice{
-				Platform: platform, Tokens: []wire.NewToken{{Kind: kind, Value: p.Token}}, Channels: []diaphone.ChannelName{channel}})
+				Platform: platform, Tokens: []wire.NewToken{{Kind: kind, Value: p.Token, Subscription: p.Subscription}}, Channels: []diaphone.ChannelName{channel}})
 			return err
 		})
 	}
