@@ -136,7 +136,7 @@ func (s *guestSock) adopt(c *Conn) (read func(early []byte)) {
 	g := s.guest
 	g.shard.part(g, false)
 	tune(g.fd, c.engine.config)
-	l := &epollLink{conn: c, shard: g.shard, fd: g.fd, inherited: true}
+	l := &epollLink{conn: c, shard: g.shard, fd: g.fd, generation: g.generation}
 	c.link, c.place = l, g.fd
 	return l.enter
 }

@@ -15,7 +15,6 @@ type epollLink struct {
 	fd         int
 	generation uint32   // tells apart who has had the descriptor
 	registered bool     // the loop sees it, and is then the one who closes it
-	inherited  bool     // from a guest: the epoll has the descriptor already
 	gone       bool     // closed; what the loop still hears is about nobody
 	tls        *tlsSide // nil: plain
 }
@@ -41,8 +40,17 @@ func (l *epollLink) read(early []byte) {
 
 // enter is read for a connection that comes from the loop itself, which must not wait.
 func (l *epollLink) enter(early []byte) {
-	if l.show() && len(early) > 0 {
-		l.goOn(l.conn.take(&l.shard.scratch, early))
+	c := l.conn
+	c.mu.Lock()
+	if c.state != dead {
+		l.shard.inherit(l)
+	}
+	c.mu.Unlock()
+	switch {
+	case !l.registered:
+		c.finish()
+	case len(early) > 0:
+		l.goOn(c.take(&l.shard.scratch, early))
 	}
 }
 

@@ -227,12 +227,7 @@ func (s *shard) register(r resident, fd int) error {
 	}
 	s.generation++
 	r.born(s.generation)
-	how := unix.EPOLL_CTL_ADD
-	if l, ok := r.(*epollLink); ok && l.inherited {
-		how = unix.EPOLL_CTL_MOD
-		l.inherited = false
-	}
-	if err := unix.EpollCtl(s.epoll, how, fd, r.interest()); err != nil {
+	if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, r.interest()); err != nil {
 		return err
 	}
 	s.residents[fd] = r
@@ -240,6 +235,18 @@ func (s *shard) register(r resident, fd int) error {
 		s.guests[g] = struct{}{}
 	}
 	return nil
+}
+
+// inherit lets the loop see a link under the descriptor and the number of the guest
+// that it was: the kernel need not hear of it. link.conn.mu is held.
+func (s *shard) inherit(link *epollLink) {
+	s.mu.Lock()
+	link.registered = true
+	s.residents[link.fd] = link
+	s.mu.Unlock()
+	if link.waits() {
+		link.flush(link.conn)
+	}
 }
 
 // release is the opposite of register.
