@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -191,4 +192,27 @@ func TestKindOfAChannel(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
+}
+
+// FuzzNames holds names against Pusher's alphabet and lengths, said in another way.
+func FuzzNames(f *testing.F) {
+	for _, seed := range []string{"news", "private-chat_7@=,.;", "#server-to-user-ana", "#x", "", "ü", "a b", "a\n", strings.Repeat("a", 165)} {
+		f.Add(seed)
+	}
+	legal := regexp.MustCompile(`\A[A-Za-z0-9_\-=@,.;]{1,164}\z`)
+	f.Fuzz(func(t *testing.T, name string) {
+		c := diaphone.ChannelName(name)
+		user, reserved := c.User()
+		want := legal.MatchString(name)
+		if reserved {
+			want = user.Validate() == nil
+		}
+		if err := c.Validate(); (err == nil) != want {
+			t.Errorf("channel %q: %v", name, err)
+		}
+		ours := strings.HasPrefix(name, "pusher:") || strings.HasPrefix(name, "pusher_internal:")
+		if err := diaphone.ValidateEventName(name); err == nil && (name == "" || ours) {
+			t.Errorf("event %q is taken", name)
+		}
+	})
 }

@@ -144,3 +144,23 @@ func FuzzQuery(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAuth signs with anything: only the app's own key with the right signature gets
+// in, and nobody is told what that would have been.
+func FuzzAuth(f *testing.F) {
+	const secret, signed = "app-secret", "1.2:private-x"
+	right := sign(secret, signed)
+	for _, seed := range []string{"app-key:" + right, "app-key:" + strings.ToUpper(right), right, ":", "app-key", "app-key:", "other:" + right, "app-key:" + right + ":"} {
+		f.Add(seed, signed)
+	}
+	c := &client{app: &diaphone.App{Keys: []diaphone.Key{{Key: "app-key", Secret: secret}, {Key: "old-key", Secret: "old", Disabled: true}}}}
+	f.Fuzz(func(t *testing.T, auth, text string) {
+		err := c.verify(auth, text)
+		if want := auth == "app-key:"+sign(secret, text); (err == nil) != want {
+			t.Errorf("%q of %q: %v", auth, text, err)
+		}
+		if err != nil && strings.Contains(err.Error(), sign(secret, text)) && !strings.Contains(auth, sign(secret, text)) {
+			t.Errorf("told the right signature: %v", err)
+		}
+	})
+}
