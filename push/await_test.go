@@ -59,7 +59,7 @@ func TestAPushWaitsForTheProof(t *testing.T) {
 		w.until(time.Second, func() bool { return w.counts(id).Suppressed == 1 })
 		p.lose("dies")
 		w.until(time.Second, func() bool { return w.counts(id).Delivered == 3 })
-		time.Sleep(begun.Add(within - 20*time.Millisecond).Sub(time.Now()))
+		time.Sleep(begun.Add(within - 20*time.Millisecond).Sub(time.Now())) //nolint:forbidigo // virtual time
 		p.prove("proves-late")
 		w.until(time.Second, w.finished(id))
 		if c := w.counts(id); c.Delivered != 4 || c.Suppressed != 2 {
@@ -85,7 +85,7 @@ func TestWaitingSurvivesAStop(t *testing.T) {
 		w.devices(3, "news")
 		stop := w.run()
 		id := w.send(toChannel("news"), 3600, diaphone.Away)
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) //nolint:forbidigo // virtual time
 		if c := w.counts(id); c.Pending != 3 {
 			t.Fatalf("counts %+v, want 3 pending", c)
 		}
