@@ -59,7 +59,7 @@ func TestAPushWaitsForTheProof(t *testing.T) {
 		w.until(time.Second, func() bool { return w.counts(id).Suppressed == 1 })
 		p.lose("dies")
 		w.until(time.Second, func() bool { return w.counts(id).Delivered == 3 })
-		time.Sleep(begun.Add(within - 20*time.Millisecond).Sub(time.Now())) //nolint:forbidigo // virtual time
+		time.Sleep(time.Until(begun.Add(within - 20*time.Millisecond))) //nolint:forbidigo // virtual time
 		p.prove("proves-late")
 		w.until(time.Second, w.finished(id))
 		if c := w.counts(id); c.Delivered != 4 || c.Suppressed != 2 {
