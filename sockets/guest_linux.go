@@ -21,6 +21,7 @@ type guest struct {
 	from  unix.Sockaddr
 	name  string // from, as text; empty: not asked for yet
 	rest  []byte // of a request that has not come whole
+	parts int    // in which it has come so far
 
 	generation uint32 // guarded by shard.mu, as the next two
 	since      int64  // the tick since which it has been waited for
@@ -29,8 +30,12 @@ type guest struct {
 }
 
 // maxQuick bounds a request that is answered on the porch. Larger ones are for
-// net/http, which takes its time.
-const maxQuick = 64 << 10
+// net/http, which takes its time; so are those that come in more than maxParts reads,
+// for each has all that came before looked at again.
+const (
+	maxQuick = 64 << 10
+	maxParts = 16
+)
 
 func (g *guest) born(generation uint32) { g.generation = generation }
 func (g *guest) age() uint32            { return g.generation }
@@ -43,6 +48,12 @@ func (g *guest) interest() *unix.EpollEvent {
 func (g *guest) serve(uint32) {
 	if g.gone {
 		return
+	}
+	select {
+	case <-g.porch.closed: // what is still in the kernel is not carried out: its answer would not arrive
+		g.leave()
+		return
+	default:
 	}
 	buffer := g.shard.scratch.buffer[:]
 	n, err := unix.Read(g.fd, buffer)
@@ -58,18 +69,19 @@ func (g *guest) serve(uint32) {
 		p = append(g.rest, p...)
 		g.rest = nil
 	}
+	g.parts++
 	for len(p) > 0 {
 		r, n, err := h1.Read(p, maxQuick)
-		if err == nil && n == 0 {
+		if err == nil && n == 0 && g.parts < maxParts {
 			break
 		}
-		if err != nil || !g.porch.config.Quick(r) {
+		if err != nil || n == 0 || !g.porch.config.Quick(r) {
 			if g.reply() {
 				g.showIn(p)
 			}
 			return
 		}
-		p = p[n:]
+		p, g.parts = p[n:], 0
 		if !g.answer(r, p) {
 			return
 		}
@@ -79,16 +91,21 @@ func (g *guest) serve(uint32) {
 	}
 }
 
-// keep notes what is waited for: the rest of a request, or the next one.
+// keep notes what is waited for: the rest of a request, or the next one. The time for
+// a request counts from its first bytes.
 func (g *guest) keep(p []byte) {
 	if len(p) > 0 {
 		g.rest = append([]byte(nil), p...)
 	}
 	g.shard.mu.Lock()
-	if g.idle = len(p) == 0; g.idle || g.since == 0 {
+	begun := g.parts == 0 || g.idle
+	if g.idle = len(p) == 0; begun {
 		g.since = g.porch.engine.wheel.now.Load()
 	}
 	g.shard.mu.Unlock()
+	if begun && len(p) > 0 {
+		g.parts = 1
+	}
 }
 
 // answer has the handler answer a request. It is false when the guest is no more:
@@ -101,6 +118,7 @@ func (g *guest) answer(r *http.Request, early []byte) bool {
 	w := &g.shard.writer
 	w.begin(g, early)
 	if !w.handle(g.porch.config.Handler, r) {
+		g.shard.answers = g.shard.answers[:0] // nobody else's
 		g.leave()
 		return false
 	}

@@ -100,7 +100,9 @@ func (w *guestWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, http.ErrHijacked
 	}
 	w.hijacked = true
-	w.guest.reply() // to what came before
+	if !w.guest.reply() { // to what came before: its descriptor may be a stranger's by now
+		return nil, nil, net.ErrClosed
+	}
 	sock := &guestSock{guest: w.guest}
 	early := bufio.NewReaderSize(strings.NewReader(string(w.early)), max(len(w.early), 16))
 	_, _ = early.Peek(len(w.early)) // fills it

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,9 @@ import (
 type house struct {
 	*Engine
 	*httptest.Server
-	inside sync.Map // paths that net/http has answered
+	inside sync.Map               // paths that net/http has answered
+	hook   atomic.Pointer[func()] // what /quick/hook does before it is answered
+	opened atomic.Int64
 }
 
 func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -32,8 +35,13 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/quick/socket":
-		_ = h.Upgrade(w, r, "", func(*Conn) Handler { return echoing{} })
+		_ = h.Upgrade(w, r, "", func(*Conn) Handler {
+			h.opened.Add(1)
+			return echoing{}
+		})
 		return
+	case "/quick/hook":
+		(*h.hook.Load())()
 	case "/quick/panic":
 		panic(http.ErrAbortHandler)
 	}
@@ -66,6 +74,7 @@ func newHouse(t *testing.T, c PorchConfig) *house {
 	h.Server = httptest.NewUnstartedServer(h)
 	c.Handler = h
 	c.Quick = func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/quick") }
+	h.Config.ReadHeaderTimeout = c.Patience // as the gateway has it
 	h.Listener = h.Porch(h.Listener, c)
 	h.Start()
 	t.Cleanup(func() {
@@ -93,6 +102,11 @@ func request(method, path, body string) string {
 	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body)
 }
 
+func upgrade(fields string) string {
+	return "GET /quick/socket HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + fields + "\r\n"
+}
+
 func answer(t *testing.T, r *bufio.Reader, want string) {
 	t.Helper()
 	resp, err := http.ReadResponse(r, nil)
@@ -118,8 +132,9 @@ func TestThePorchAnswersWhatIsQuick(t *testing.T) {
 			answer(t, r, fmt.Sprintf("POST /quick/%d?%d body", i, j))
 		}
 	}
-	for _, b := range []byte(request("POST", "/quick/pieces", "body")) {
-		_, _ = conn.Write([]byte{b})
+	pieces := request("POST", "/quick/pieces", "body")
+	for i := 0; i < len(pieces); i += 20 {
+		_, _ = conn.Write([]byte(pieces[i:min(i+20, len(pieces))]))
 	}
 	answer(t, r, "POST /quick/pieces body")
 	large := strings.Repeat("x", maxQuick/2)
@@ -194,8 +209,7 @@ func TestAGuestBecomesAWebSocket(t *testing.T) {
 	conn, r := h.call(t)
 	var all bytes.Buffer
 	all.WriteString(request("POST", "/quick/before", "x"))
-	all.WriteString("GET /quick/socket HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	all.WriteString(upgrade(""))
 	all.Write(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame([]byte("early")))))
 	_, _ = conn.Write(all.Bytes())
 	answer(t, r, "POST /quick/before x")
@@ -311,5 +325,87 @@ func TestClosingThePorch(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", h.Listener.Addr().String()); err == nil {
 		t.Error("somebody was let in after the end")
+	}
+}
+
+// Who comes in very many pieces is shown in: each would have all looked at again.
+func TestAGuestInCrumbs(t *testing.T) {
+	h := newHouse(t, calm)
+	conn, r := h.call(t)
+	_ = conn.(*net.TCPConn).SetNoDelay(true)
+	body := strings.Repeat("x", 10*maxParts)
+	for _, b := range []byte(request("POST", "/quick/crumbs", body)) {
+		_, _ = conn.Write([]byte{b})
+	}
+	answer(t, r, "POST /quick/crumbs "+body)
+}
+
+// The answer to what came before cannot be sent, so its descriptor is closed: nobody
+// may become a WebSocket under a number that is free for strangers.
+func TestAGuestThatIsGoneBecomesNothing(t *testing.T) {
+	h := newHouse(t, calm)
+	conn, r := h.call(t)
+	reset := func() {
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
+	}
+	h.hook.Store(&reset)
+	fmt.Fprint(conn, request("POST", "/quick/hook", "")+upgrade(""))
+	_, _ = io.Copy(io.Discard, r)
+	other, or := h.call(t)
+	for range 20 { // on both loops, behind the one that is gone
+		fmt.Fprint(other, request("POST", "/quick/a", ""))
+		answer(t, or, "POST /quick/a ")
+		other, or = h.call(t)
+	}
+	if n := h.opened.Load(); n != 0 || h.Stats().Open != 0 {
+		t.Errorf("%d WebSockets, %d open", n, h.Stats().Open)
+	}
+}
+
+// What a guest was to be answered before a panic is nobody else's.
+func TestAnswersStayWithTheirGuest(t *testing.T) {
+	h := newHouse(t, calm)
+	conn, r := h.call(t)
+	fmt.Fprint(conn, request("POST", "/quick/secret", "mine")+request("POST", "/quick/panic", ""))
+	gone(t, r)
+	for range 20 {
+		other, or := h.call(t)
+		fmt.Fprint(other, request("POST", "/quick/other", ""))
+		answer(t, or, "POST /quick/other ")
+	}
+}
+
+// The time for a request counts from its first bytes, not from the answer before.
+func TestARequestAfterALongPause(t *testing.T) {
+	h := newHouse(t, PorchConfig{Patience: time.Second, Idle: time.Minute})
+	conn, r := h.call(t)
+	fmt.Fprint(conn, request("POST", "/quick/a", ""))
+	answer(t, r, "POST /quick/a ")
+	<-time.After(1500 * time.Millisecond)
+	whole := request("POST", "/quick/b", "body")
+	fmt.Fprint(conn, whole[:20])
+	<-time.After(500 * time.Millisecond) // some sweeps
+	fmt.Fprint(conn, whole[20:])
+	answer(t, r, "POST /quick/b body")
+}
+
+// Frames that come with a request that net/http has to read.
+func TestFramesBehindARequestThatIsShownIn(t *testing.T) {
+	h := newHouse(t, calm)
+	conn, r := h.call(t)
+	var all bytes.Buffer
+	all.WriteString(upgrade("X-Twice: a\r\nX-Twice: b\r\n"))
+	const many = 700
+	for i := range many {
+		all.Write(ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(fmt.Appendf(nil, "frame %d", i)))))
+	}
+	_, _ = conn.Write(all.Bytes())
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp, err)
+	}
+	p := &peer{t: t, Conn: conn, r: r}
+	for i := range many {
+		p.hear(fmt.Sprintf("frame %d", i))
 	}
 }

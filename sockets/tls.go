@@ -36,7 +36,9 @@ func layers(sock net.Conn) (tcp *net.TCPConn, session *tls.Conn) {
 		}
 		return tcp, session
 	}
-	tcp, _ = plain(sock)
+	if t, ok := plain(sock); ok { // else bytes of it have been read already
+		tcp = t
+	}
 	return tcp, nil
 }
 

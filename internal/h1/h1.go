@@ -58,8 +58,14 @@ type body struct{ *bytes.Reader }
 
 func (body) Close() error { return nil }
 
-// plainStart tells whether what has come so far can still become a plain request.
+// plainStart tells whether what has come so far can still become a plain request. A
+// line that ends without a carriage return makes it none: net/http takes it for one.
 func plainStart(p []byte) bool {
+	for i, b := range p {
+		if b == '\n' && (i == 0 || p[i-1] != '\r') {
+			return false
+		}
+	}
 	for _, method := range []string{"GET /", "POST /"} {
 		n := min(len(p), len(method))
 		if string(p[:n]) == method[:n] {

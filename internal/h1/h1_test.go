@@ -45,6 +45,8 @@ func TestWhatIsNotPlainIsLeft(t *testing.T) {
 		return "POST /a HTTP/1.1\r\nHost: h\r\n" + strings.Join(fields, "\r\n") + "\r\n\r\n"
 	}
 	for name, p := range map[string]string{
+		"bare line feeds, begun":  "GET /a HTTP/1.1\n",
+		"bare line feeds":         "GET /a HTTP/1.1\nHost: h\n\n",
 		"another method":          "PUT /a HTTP/1.1\r\nHost: h\r\n\r\n",
 		"another method, begun":   "PU",
 		"TLS":                     "\x16\x03\x01",
