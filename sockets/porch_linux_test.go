@@ -379,6 +379,7 @@ func TestAnswersStayWithTheirGuest(t *testing.T) {
 // The time for a request counts from its first bytes, not from the answer before.
 func TestARequestAfterALongPause(t *testing.T) {
 	h := newHouse(t, PorchConfig{Patience: time.Second, Idle: time.Minute})
+	<-time.After(500 * time.Millisecond) // not in the engine's first tick
 	conn, r := h.call(t)
 	fmt.Fprint(conn, request("POST", "/quick/a", ""))
 	answer(t, r, "POST /quick/a ")
