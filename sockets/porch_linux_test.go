@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -352,12 +353,7 @@ func TestAGuestThatIsGoneBecomesNothing(t *testing.T) {
 	h.hook.Store(&reset)
 	fmt.Fprint(conn, request("POST", "/quick/hook", "")+upgrade(""))
 	_, _ = io.Copy(io.Discard, r)
-	other, or := h.call(t)
-	for range 20 { // on both loops, behind the one that is gone
-		fmt.Fprint(other, request("POST", "/quick/a", ""))
-		answer(t, or, "POST /quick/a ")
-		other, or = h.call(t)
-	}
+	h.onBothLoops(t)
 	if n := h.opened.Load(); n != 0 || h.Stats().Open != 0 {
 		t.Errorf("%d WebSockets, %d open", n, h.Stats().Open)
 	}
@@ -369,10 +365,22 @@ func TestAnswersStayWithTheirGuest(t *testing.T) {
 	conn, r := h.call(t)
 	fmt.Fprint(conn, request("POST", "/quick/secret", "mine")+request("POST", "/quick/panic", ""))
 	gone(t, r)
-	for range 20 {
-		other, or := h.call(t)
-		fmt.Fprint(other, request("POST", "/quick/other", ""))
-		answer(t, or, "POST /quick/other ")
+	h.onBothLoops(t)
+}
+
+// onBothLoops has guests answered on both loops: a descriptor's number decides on which
+// it is, and of a connection within one process both ends take a number.
+func (h *house) onBothLoops(t *testing.T) {
+	t.Helper()
+	for range 10 {
+		conn, r := h.call(t)
+		fmt.Fprint(conn, request("POST", "/quick/other", ""))
+		answer(t, r, "POST /quick/other ")
+		odd, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = odd.Close() })
 	}
 }
 
