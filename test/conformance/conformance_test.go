@@ -132,7 +132,7 @@ func tail(text []byte) []byte {
 
 // runRaw runs the checks that need no client library.
 func runRaw(t *testing.T, g *gateway, results *results) {
-	for _, checks := range []map[string]func(*testing.T, *gateway){rawConnections, rawChannels, rawHTTP, rawSDKs} {
+	for _, checks := range []map[string]func(*testing.T, *gateway){rawConnections, rawChannels, rawHTTP, rawWebhooks, rawSDKs} {
 		for id, check := range checks {
 			t.Run(id, func(t *testing.T) {
 				t.Parallel()

@@ -2,10 +2,10 @@ package conformance
 
 // point is one thing that the acceptance list asks for.
 type point struct {
-	id     string // under which checks report
-	what   string // was done, and what had to come of it
-	proof  string // a Go test elsewhere that proves it: package.Test, the package by its folder
-	notYet string // why there is no check yet
+	id       string // under which checks report
+	what     string // was done, and what had to come of it
+	proof    string // a Go test elsewhere that proves it: package.Test, the package by its folder
+	measured string // a benchmark that measures it, named in the same way: a figure, no pass
 }
 
 // line is one of the acceptance list, in its numbering.
@@ -15,17 +15,18 @@ type line struct {
 }
 
 // plan is the acceptance list: the lines of the document and the order of its rows.
-// A point with neither proof nor notYet needs a check that reports it.
+// A point that neither has a proof nor is measured needs a check that reports it.
 var plan = []line{
 	{"1. Greeting", []point{
 		{id: "greeting", what: "Connecting with protocol 5, 6, 7 and without one: the first frame is `connection_established` with string data, a socket id of two decimal numbers, and a time-out above 0"},
 		{id: "sub-protocol", what: "`pusher-channels-protocol-7` is answered when offered, and no sub-protocol when not"},
 	}},
 	{"2. Refused connections", []point{
-		{id: "unknown-key", what: "Unknown key: upgrade accepted, error event, close 4001; clients stop for good"},
-		{id: "disabled", what: "Disabled app: 4003", notYet: "the setting is being built"},
+		{id: "unknown-key", what: "Unknown key, or one that is disabled: upgrade accepted, error event, close 4001; clients stop for good"},
+		{id: "disabled", what: "Disabled app: 4003, and 403 on the HTTP API; clients stop for good"},
 		{id: "over-quota", what: "More connections than the app may have: 4004; clients stop for good"},
-		{id: "tls-only", what: "Plain connection to an app that wants TLS: 4000", notYet: "the setting is being built"},
+		{id: "tls-only", what: "Plain connection to an app that wants TLS: 4000, whatever it says of itself; clients turn to TLS"},
+		{id: "tls-only-tls", what: "TLS to the same app: greeted", proof: "test/e2e.TestTLSWithoutAProxy"},
 		{id: "protocol-99", what: "`protocol=99`, `4` and `0`: 4007; one that is no number: 4006"},
 		{id: "wrong-path", what: "`/app`, `/app/`, `/app/KEY/more`, and every path that is nobody's: 4005; clients stop for good"},
 	}},
@@ -91,7 +92,8 @@ var plan = []line{
 		{id: "cache-ttl", what: "Kept for 30 minutes (virtual time)", proof: "hub.TestWhatIsKeptExpires"},
 		{id: "cache-info", what: "`info=cache`: null, then data and remaining seconds"},
 		{id: "cache-miss", what: "`pusher:cache_miss` with data `{}` when there is nothing"},
-		{id: "cache-webhook", what: "Webhook `cache_miss` once", notYet: "webhooks are being built"},
+		{id: "cache-webhook", what: "Webhook `cache_miss` once; none when there is an event"},
+		{id: "cache-webhook-many", what: "Several clients that miss at once: still one (virtual time)", proof: "hooks.TestCountsAndMisses"},
 	}},
 	{"11. Client events", []point{
 		{id: "whisper-off", what: "Refused: the app has not enabled them"},
@@ -154,12 +156,18 @@ var plan = []line{
 	}},
 	{"18. Webhooks", []point{
 		{id: "vectors-w", what: "W1–W3 by the SDK's own verification: valid; with a newline more: not"},
-		{id: "hook-fields", what: "Fields of each type", notYet: "webhooks are being built"},
-		{id: "hook-headers", what: "Header names, content type exactly `application/json`, signature", notYet: "webhooks are being built"},
-		{id: "hook-grace", what: "Grace of 3 s; what is taken back meanwhile is not told", notYet: "webhooks are being built"},
-		{id: "hook-batch", what: "Batches of 20 events or 250 ms", notYet: "webhooks are being built"},
-		{id: "hook-retry", what: "Retry schedule; time-out of 4 s", notYet: "webhooks are being built"},
-		{id: "hook-crash", what: "A crash in between loses none", notYet: "webhooks are being built"},
+		{id: "hook-fields", what: "Fields of each type, by the SDK's own verification and reading; `seq` without gaps"},
+		{id: "hook-headers", what: "Header names, content type exactly `application/json`, signature"},
+		{id: "hook-grace", what: "Told as gone after 3 s (virtual time)", proof: "hooks.TestWhoGoesIsToldAfterTheGrace"},
+		{id: "hook-flap", what: "What is taken back within 3 s is not told (virtual time)", proof: "hooks.TestAFlapTellsNothing"},
+		{id: "hook-batch", what: "At most 20 events in a request, which does not wait when there are 20 (virtual time)", proof: "hooks.TestABatchIsTwenty"},
+		{id: "hook-delay", what: "Fewer leave 250 ms after the first (virtual time)", proof: "hooks.TestOneRequest"},
+		{id: "hook-schedule", what: "Retry schedule: a random part of 1, 2, 4 … 60 s", proof: "hooks.TestWaits"},
+		{id: "hook-retry", what: "Retried in order and with the same ids; an endpoint that is silent is given up after 4 s (virtual time)", proof: "hooks.TestRetriesKeepTheOrder"},
+		{id: "hook-retry-after", what: "429 and 503: `Retry-After` is honoured (virtual time)", proof: "hooks.TestRetryAfterIsHonoured"},
+		{id: "hook-dead", what: "After a day of failures: dead letters, which can be sent again (virtual time)", proof: "hooks.TestDeadLetters"},
+		{id: "hook-crash", what: "A kill under load, with the endpoint away: nothing is lost, who is not back is told as gone", proof: "test/webhooks.TestNothingIsLost"},
+		{id: "hook-silent", what: "An endpoint that never answers delays no other", proof: "test/webhooks.TestADeadEndpointDelaysNobody"},
 	}},
 	{"19. Client libraries", []point{
 		{id: "sdk-public", what: "pusher-js: public channel"},
@@ -173,6 +181,12 @@ var plan = []line{
 		{id: "sdk-terminate", what: "pusher-js: terminate"},
 		{id: "sdk-reconnect", what: "pusher-js: reconnect; subscriptions and sign-in come back under a new socket id"},
 		{id: "background", what: "pusher-js: a tab in the background hears events and keeps itself alive"},
+		{id: "http-streaming", what: "pusher-js over `xhr_streaming`: public, private and presence channels, client events, sign-in, terminate"},
+		{id: "http-polling", what: "pusher-js over `xhr_polling`: the same"},
+		{id: "http-order", what: "pusher-js over either: 100 events arrive once and in order, whatever requests they share"},
+		{id: "http-refused", what: "pusher-js over either: 4001 stops it for good"},
+		{id: "http-back", what: "pusher-js over either: cut without a close, back by itself and subscribed"},
+		{id: "http-turn", what: "pusher-js, no WebSocket passes: turns to `xhr_streaming` by itself, and without it to `xhr_polling`"},
 		{id: "echo-public", what: "laravel-echo, as `pusher` and as `reverb`: public channel"},
 		{id: "echo-private", what: "laravel-echo: private channel"},
 		{id: "echo-presence", what: "laravel-echo: here, joining, leaving"},
@@ -207,6 +221,7 @@ var plan = []line{
 		{id: "reconnect-4200", what: "Closed with 4200, 4201, 4202: back by itself"},
 		{id: "reconnect-cut", what: "Cut without a close: back by itself"},
 		{id: "reconnect-restart", what: "The gateway is stopped and started again: back by itself, events come"},
-		{id: "storm", what: "10 000 clients closed at once: rate of reconnects and p99 of the handshake", notYet: "belongs to the benchmarks"},
+		{id: "storm-back", what: "5 000 clients cut at once, and once more by a kill: all are back, with what they missed or told of the gap", proof: "test/restart.TestEverybodyComesBack"},
+		{id: "storm", what: "10 000 clients gone and back at once: rate of reconnects and p99 of the handshake", measured: "test/bench.BenchmarkSockets"},
 	}},
 }

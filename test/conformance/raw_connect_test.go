@@ -31,7 +31,22 @@ var rawConnections = map[string]func(*testing.T, *gateway){
 		}
 	},
 
-	"unknown-key": func(t *testing.T, g *gateway) { turnedAway(t, g, "/app/nobody?protocol=7", "4001", 4001) },
+	"unknown-key": func(t *testing.T, g *gateway) {
+		for _, key := range []string{"nobody", "last-key"} {
+			turnedAway(t, g, "/app/"+key+"?protocol=7", "4001", 4001)
+		}
+	},
+	"disabled": func(t *testing.T, g *gateway) {
+		turnedAway(t, g, "/app/disabled-key?protocol=7", "4003", 4003)
+		g.expect(t, request{app: "disabled", path: "/events", body: `{"name":"e","data":"1","channel":"x"}`}, http.StatusForbidden, "disabled")
+	},
+	"tls-only": func(t *testing.T, g *gateway) {
+		turnedAway(t, g, "/app/tls-key?protocol=7", "4000", 4000)
+		pretends := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"X-Forwarded-Proto": {"https"}, "Forwarded": {"proto=https"}}}
+		p, _ := g.dial(t, "/app/tls-key?protocol=7", pretends)
+		p.expectError("4000", "")
+		p.expectClose(4000)
+	},
 	"protocol-99": func(t *testing.T, g *gateway) {
 		for _, version := range []string{"99", "4", "0", "-1"} {
 			turnedAway(t, g, "/app/app-key?protocol="+version, "4007", 4007)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,14 +35,18 @@ var accounts = map[string]account{
 	"counting": {"102015", "d41a439c438a100756f5", "4bf35003e819bb138249"},
 	"full":     {"4", "full-key", "full-secret"},
 	"strict":   {"5", "strict-key", "strict-secret"},
+	"disabled": {"6", "disabled-key", "disabled-secret"},
+	"tls":      {"7", "tls-key", "tls-secret"},
+	"told":     {"8", "told-key", "told-secret"},
 	"forged":   {"1", "app-key", "another-secret"},
 }
 
 // appsYAML: main has everything on that official clients use too, for what is new
-// must not disturb them; plain has the defaults.
+// must not disturb them; plain has the defaults. WEBHOOK is where the backend of told
+// hears what happens.
 const appsYAML = `apps:
   - id: "1"
-    keys: [{key: app-key, secret: app-secret}, {key: next-key, secret: next-secret}]
+    keys: [{key: app-key, secret: app-secret}, {key: next-key, secret: next-secret}, {key: last-key, secret: last-secret, enabled: false}]
     channels: {client_events: true, history: [{}]}
   - id: "3"
     keys: [{key: 278d425bdf160c739803, secret: 7ad3773142a6692b25b8}]
@@ -54,6 +59,16 @@ const appsYAML = `apps:
   - id: "5"
     keys: [{key: strict-key, secret: strict-secret}]
     channels: {authorise_within: 3s}
+  - id: "6"
+    enabled: false
+    keys: [{key: disabled-key, secret: disabled-secret}]
+  - id: "7"
+    keys: [{key: tls-key, secret: tls-secret}]
+    channels: {tls_only: true}
+  - id: "8"
+    keys: [{key: told-key, secret: told-secret}, {key: told-next-key, secret: told-next-secret}]
+    channels: {client_events: true, subscription_count: true}
+    webhooks: [{name: backend, url: "WEBHOOK"}]
 `
 
 // gateway is a whole gateway, in process so that the race detector sees what the
@@ -63,14 +78,16 @@ type gateway struct {
 	dir  string
 	port int
 	http *http.Client
-	stop func() // waits for the end
+	told *endpoint // of the app of that name
+	stop func()    // waits for the end
 }
 
 func newGateway(t *testing.T) *gateway {
 	t.Helper()
-	g := &gateway{t: t, dir: t.TempDir(), port: harness.Ports(t, 1), http: &http.Client{
+	g := &gateway{t: t, dir: t.TempDir(), port: harness.Ports(t, 1), told: newEndpoint(t), http: &http.Client{
 		Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
-	if err := os.WriteFile(filepath.Join(g.dir, "apps.yaml"), []byte(appsYAML), 0o600); err != nil {
+	apps := strings.ReplaceAll(appsYAML, "WEBHOOK", g.told.url)
+	if err := os.WriteFile(filepath.Join(g.dir, "apps.yaml"), []byte(apps), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -86,6 +103,7 @@ func (g *gateway) start() {
 	a, err := app.New(app.Config{
 		Apps: filepath.Join(g.dir, "apps.yaml"), DataDir: filepath.Join(g.dir, "data"), Listen: g.address(),
 		DrainFor: 100 * time.Millisecond, StopWithin: patience, Retention: 24 * time.Hour, Poller: "epoll",
+		EgressAllowCidr: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		g.t.Fatal(err)
@@ -146,6 +164,11 @@ func (c *control) serve() string {
 		var body json.RawMessage
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		c.other(r.PathValue("port")).publish(c.t, string(body))
+	})
+	mux.HandleFunc("GET /told/{from}", func(w http.ResponseWriter, r *http.Request) {
+		var from int
+		_, _ = fmt.Sscan(r.PathValue("from"), &from)
+		_ = json.NewEncoder(w).Encode(c.gateway.told.since(from))
 	})
 	server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*") // pages come from the backend

@@ -68,6 +68,16 @@ async function call(world, { app = "main", method, args }) {
   }
 }
 
+// told has the server SDK check and read the webhooks that have come to the backend.
+async function told(world, { from }) {
+  const response = await fetch(`${world.control}/told/${from}`);
+  return (await response.json()).map((request) => {
+    const webhook = serverOf(world, "told").webhook(request);
+    const valid = webhook.isValid();
+    return { valid, ...(valid && { time: webhook.getTime().getTime(), events: webhook.getEvents() }) };
+  });
+}
+
 async function answer(world, request, body) {
   const path = new URL(request.url, "http://backend").pathname;
   const form = () => Object.fromEntries(new URLSearchParams(body));
@@ -83,6 +93,8 @@ async function answer(world, request, body) {
       return json(authenticateUser(world, form()));
     case "/sign": // what a check wants signed without a client asking
       return json(sign(world, JSON.parse(body)));
+    case "/told":
+      return json(await told(world, JSON.parse(body)));
     case "/call":
       return json(await call(world, JSON.parse(body)));
   }

@@ -6,6 +6,8 @@ import channels from "./channels.mjs";
 import presence from "./presence.mjs";
 import events from "./events.mjs";
 import users from "./users.mjs";
+import webhooks from "./webhooks.mjs";
+import fallback from "./fallback.mjs";
 import encryption from "./encryption.mjs";
 import reconnect from "./reconnect.mjs";
 import echo, { encryptedEcho } from "./echo.mjs";
@@ -13,7 +15,7 @@ import echo, { encryptedEcho } from "./echo.mjs";
 const together = 6; // most of them wait most of the time
 
 const of = (world) => ({
-  ...reconnect, // the longest first
+  ...reconnect, ...fallback, ...webhooks, // the longest first
   ...connection, ...channels, ...presence, ...events, ...users, ...echo,
   ...(world.encryption && { ...encryption, ...encryptedEcho }),
 });

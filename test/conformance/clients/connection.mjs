@@ -20,6 +20,16 @@ export default {
 
   "unknown-key": async (t) => t.equal(await refused(t, { key: "nobody" }), 4001, "code"),
 
+  "disabled": async (t) => t.equal(await refused(t, { app: "disabled" }), 4003, "code"),
+
+  "tls-only": async (t) => {
+    const pusher = t.open({ app: "tls" });
+    const before = pusher.connection.usingTLS;
+    const { error } = await t.once(pusher.connection, "error");
+    t.equal([before, error.data.code], [false, 4000], "before and code");
+    await t.until("it tries TLS", () => pusher.connection.usingTLS);
+  },
+
   "wrong-path": async (t) => t.equal(await refused(t, { wsPath: "/mistyped" }), 4005, "code"),
 
   // One connection is all that the app may have, so of these two one is too many.

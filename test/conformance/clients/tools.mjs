@@ -24,6 +24,8 @@ export class Tools {
       cluster: "any",
       wsHost: "127.0.0.1",
       wsPort: port,
+      httpHost: "127.0.0.1",
+      httpPort: port,
       forceTLS: false,
       enabledTransports: ["ws"],
       channelAuthorization: {
@@ -134,6 +136,25 @@ export class Tools {
       while (!(await condition())) await new Promise((next) => setTimeout(next, 5));
       done();
     });
+  }
+
+  // told waits until a channel of the app told is told of by a webhook as vacated,
+  // and gives all that was told of it. The SDK has checked and read the requests.
+  told(channel) {
+    const heard = [];
+    let [from, last] = [0, 0];
+    return this.until(`${channel} is told of as vacated`, async () => {
+      const requests = await this.post(`${this.backend}/told`, { from });
+      for (const request of requests) {
+        if (!request.valid) throw new Error("the SDK refuses a webhook");
+        for (const event of request.events.filter(({ seq }) => seq > last)) { // others are repeated
+          if (event.seq !== ++last) throw new Error(`event ${event.seq} comes where ${last} should`);
+          if (event.channel === channel) heard.push(event);
+        }
+      }
+      from += requests.length;
+      return heard.some(({ name }) => name === "channel_vacated");
+    }).then(() => heard);
   }
 
   // vacated waits until so many, or no, connections are in the channel.
