@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -28,6 +29,7 @@ type benchSocketsCmd struct {
 	Rate         float64       `help:"Events a second; 0: as many as --in-flight allows." env:"-"`
 	InFlight     int           `help:"Events that may be under way at a time: published, and not yet received by all." default:"4" env:"-"`
 	Idle         bool          `help:"Publish nothing: measure connecting, and memory after --duration." env:"-"`
+	Storm        bool          `help:"Once all are connected, end all connections and come back all at once: connecting is measured on the way back." env:"-"`
 	ProbeRate    float64       `help:"Beside the load, events a second to a channel of one, whose latency is told apart." env:"-"`
 	Size         int           `help:"Bytes of an event's data." default:"200" env:"-"`
 	WarmUp       time.Duration `help:"Load before measuring." default:"2s" env:"-"`
@@ -42,11 +44,19 @@ func (b *benchSocketsCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	if b.Storm {
+		if err := beforeTheStorm(c.ctx, b, target); err != nil {
+			return err
+		}
+	}
 	l, err := newLoad(c.ctx, b, target)
 	if err != nil {
 		return err
 	}
 	defer l.close()
+	if b.Storm {
+		l.together = b.Channels * b.Subscribers
+	}
 	r, err := l.run()
 	if err != nil {
 		return err
@@ -55,6 +65,16 @@ func (b *benchSocketsCmd) Run(c *console) error {
 		return c.json(r)
 	}
 	return r.print(c)
+}
+
+// beforeTheStorm connects all and ends all connections.
+func beforeTheStorm(ctx context.Context, b *benchSocketsCmd, target *url.URL) error {
+	l, err := newLoad(ctx, b, target)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.connect(ctx, new(benchResult))
 }
 
 // check refuses what would not work, or would hurt a stranger.
@@ -90,6 +110,7 @@ type benchResult struct {
 	Connections       int     `json:"connections"`
 	ConnectsPerSecond float64 `json:"connects_per_second,omitempty"`
 	ConnectCPU        float64 `json:"connect_cpu_us,omitempty"`     // for each, subscription included
+	Handshake         summary `json:"handshake_ms"`                 // dialled to subscribed
 	MemoryPerConn     float64 `json:"memory_per_conn_bytes"`        // resident, after the run
 	Events            int     `json:"events"`                       // published in the measured time
 	EventsPerSecond   float64 `json:"events_per_second"`            //
@@ -111,6 +132,7 @@ func (r *benchResult) print(c *console) error {
 		{"connections", fmt.Sprint(r.Connections)},
 		{"connects/s", fmt.Sprintf("%.0f", r.ConnectsPerSecond)},
 		{"server-CPU/connect", microseconds(r.ConnectCPU)},
+		{"handshake", r.Handshake.String()},
 		{"server-memory/connection", fmt.Sprintf("%.0f B", r.MemoryPerConn)},
 		{"events", fmt.Sprint(r.Events)},
 		{"events/s", fmt.Sprintf("%.0f", r.EventsPerSecond)},

@@ -20,9 +20,12 @@ type load struct {
 	names  []string // of the channels
 	failed chan error
 
+	together int // connections made at a time
+
 	publishers []*benchPublisher
 
 	mu        sync.Mutex // guards all below; few goroutines want it
+	handshake histogram
 	latency   histogram
 	ack       histogram
 	probe     histogram
@@ -35,13 +38,13 @@ type load struct {
 const (
 	benchChannel = "bench-"
 	probeChannel = "bench-probe"
-	connectors   = 32 // connections made at a time
+	connectors   = 32 // connections made at a time, unless it storms
 	openLoop     = 16 // publishers that share a fixed rate
 	drainWait    = 10 * time.Second
 )
 
 func newLoad(ctx context.Context, b *benchSocketsCmd, target *url.URL) (*load, error) {
-	l := &load{alive: ctx, flags: b, target: target, start: time.Now(), failed: make(chan error, 1), settled: make(chan struct{}, 1)}
+	l := &load{alive: ctx, flags: b, target: target, start: time.Now(), failed: make(chan error, 1), together: connectors, settled: make(chan struct{}, 1)}
 	for i := range b.Channels {
 		l.names = append(l.names, fmt.Sprint(benchChannel, i))
 	}
@@ -107,7 +110,7 @@ func (l *load) connect(ctx context.Context, r *benchResult) error {
 	begun := l.now()
 	places := make(chan int)
 	var all sync.WaitGroup
-	for range connectors {
+	for range l.together {
 		all.Go(func() {
 			for i := range places {
 				if err := l.place(ctx, l.names[i%len(l.names)], i); err != nil {
@@ -127,6 +130,7 @@ func (l *load) connect(ctx context.Context, r *benchResult) error {
 	after, err := useOf(l.flags.PID)
 	if n := float64(r.Connections); n > 0 && err == nil {
 		r.ConnectsPerSecond = n / (l.now() - begun).Seconds()
+		r.Handshake = l.handshake.summary()
 		r.ConnectCPU = float64((after.cpu() - before.cpu()).Microseconds()) / n
 	}
 	if l.flags.ProbeRate > 0 && err == nil {
@@ -140,10 +144,12 @@ const probePlace = maxBenchConnections
 
 // place makes one connection; the first are the slow ones.
 func (l *load) place(ctx context.Context, channel string, i int) error {
+	begun := l.now()
 	b, err := l.enlist(ctx, channel, i == probePlace)
 	if err != nil {
 		return err
 	}
+	l.shaken(l.now() - begun)
 	if i < l.flags.Slow {
 		l.mu.Lock()
 		l.unread = append(l.unread, b.conn)
@@ -151,6 +157,12 @@ func (l *load) place(ctx context.Context, channel string, i int) error {
 		return nil
 	}
 	return l.crew.add(b)
+}
+
+func (l *load) shaken(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handshake.add(d)
 }
 
 // rest lets the gateway stand idle.

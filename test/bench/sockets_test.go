@@ -26,10 +26,13 @@ type seen struct {
 	EventsPerSecond   float64 `json:"events_per_second"`
 	EventCPU          float64 `json:"event_cpu_us"`
 	Lost              int64   `json:"lost"`
-	PerSecond         float64 `json:"deliveries_per_second"`
-	DeliveryCPU       float64 `json:"delivery_cpu_us"`
-	OwnCPU            float64 `json:"generator_cpu_us_per_message"`
-	Latency           struct {
+	Handshake         struct {
+		P50, P99 float64
+	} `json:"handshake_ms"`
+	PerSecond   float64 `json:"deliveries_per_second"`
+	DeliveryCPU float64 `json:"delivery_cpu_us"`
+	OwnCPU      float64 `json:"generator_cpu_us_per_message"`
+	Latency     struct {
 		P50, P99 float64
 	} `json:"latency_ms"`
 	Probe struct {
@@ -81,6 +84,11 @@ var sockets = []struct {
 		{"memory", "B/connection", "<= 2,500", func(s *seen) float64 { return s.MemoryPerConn }},
 		{"connect and subscribe, server CPU", "µs/connect", "<= 60", func(s *seen) float64 { return s.ConnectCPU }},
 		{"connect and subscribe", "connects/s", "", func(s *seen) float64 { return s.ConnectsPerSecond }},
+	}},
+	{"10000-back-at-once", "--channels=10000 --subscribers=1 --idle --storm --duration=1s", []figure{
+		{"connect and subscribe", "connects/s", "", func(s *seen) float64 { return s.ConnectsPerSecond }},
+		{"p50 of the handshake", "ms-p50", "", func(s *seen) float64 { return s.Handshake.P50 }},
+		{"p99 of the handshake", "ms-p99", "", func(s *seen) float64 { return s.Handshake.P99 }},
 	}},
 	{"signed-publish-to-nobody", "--subscribers=0 --in-flight=16", []figure{eventCPU("<= 23"), events("")}},
 	{"5000-channels-of-one", "--channels=5000 --subscribers=1 --in-flight=16", []figure{eventCPU("<= 40"), events(">= 18,000"), latency99("")}},

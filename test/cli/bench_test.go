@@ -24,6 +24,7 @@ func TestBenchSocketsTable(t *testing.T) {
 		{"connections", "40"},
 		{"connects/s", figure},
 		{"server-CPU/connect", cost},
+		{"handshake", latency},
 		{"server-memory/connection", `-?\d+ B`},
 		{"events", `[1-9]\d*`},
 		{"events/s", figure},
@@ -62,6 +63,7 @@ type benched struct {
 	Lost        int
 	PerSecond   float64             `json:"deliveries_per_second"`
 	MemoryPer   float64             `json:"memory_per_conn_bytes"`
+	Handshake   struct{ Count int } `json:"handshake_ms"`
 	Latency     struct{ Count int } `json:"latency_ms"`
 	Ack         struct{ Count int } `json:"ack_ms"`
 	Probe       struct{ Count int } `json:"probe_ms"`
@@ -83,11 +85,15 @@ func TestBenchSocketsCounts(t *testing.T) {
 		{"--subscribers 30 --slow 10 --rate 50 --probe-rate 20", 30, 20, 1, 25, true},
 		{"--subscribers 0", 0, 0, 1, math.MaxInt, false},
 		{"--subscribers 1 --channels 25 --idle", 25, 0, 0, 0, false},
+		{"--subscribers 30 --rate 50 --storm", 30, 30, 1, 25, false},
 	} {
 		var got benched
 		decode(t, d.bench(append(strings.Fields(c.args), "--json")...), &got)
 		if got.Connections != c.connections || got.Lost != 0 || got.Deliveries != got.Events*c.receivers || got.Latency.Count != got.Deliveries || got.Ack.Count != got.Events {
 			t.Errorf("%s: %+v does not add up for %d connections and %d receivers", c.args, got, c.connections, c.receivers)
+		}
+		if got.Handshake.Count != c.connections {
+			t.Errorf("%s: %d handshakes, want %d", c.args, got.Handshake.Count, c.connections)
 		}
 		if got.Events < c.atLeast || got.Events > c.atMost || (got.PerSecond > 0) != (got.Deliveries > 0) || (got.Probe.Count > 0) != c.probes {
 			t.Errorf("%s: %+v, want %d to %d events, probes %v", c.args, got, c.atLeast, c.atMost, c.probes)
@@ -105,8 +111,8 @@ func TestWrongUseOfBenchSockets(t *testing.T) {
 		code int
 		says string
 	}{
-		{"--server https://127.0.0.1:6001", 2, "not an http URL"},
-		{"--server 127.0.0.1:6001", 2, "not an http URL"},
+		{"--server ftp://127.0.0.1:6001", 2, "no http or https URL"},
+		{"--server 127.0.0.1:6001", 2, "no http or https URL"},
 		{"--server http://192.0.2.1", 2, "--i-own-this-server"},
 		{"--server http://example.com", 2, "not on loopback"},
 		{"--channels 0", 2, "0 channels"},

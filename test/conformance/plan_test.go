@@ -222,6 +222,6 @@ var plan = []line{
 		{id: "reconnect-cut", what: "Cut without a close: back by itself"},
 		{id: "reconnect-restart", what: "The gateway is stopped and started again: back by itself, events come"},
 		{id: "storm-back", what: "5 000 clients cut at once, and once more by a kill: all are back, with what they missed or told of the gap", proof: "test/restart.TestEverybodyComesBack"},
-		{id: "storm", what: "10 000 clients gone and back at once: rate of reconnects and p99 of the handshake", measured: "test/bench.BenchmarkSockets"},
+		{id: "storm", what: "10 000 clients gone and back all at once: rate of reconnects and p99 of the handshake", measured: "test/bench.BenchmarkSockets"},
 	}},
 }
