@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/diaphone-dev/diaphone/test/harness"
 )
 
 // rewrite is how `make conformance` is told from `make test`.
@@ -59,7 +61,7 @@ func TestConformance(t *testing.T) {
 // scriptWorld gives the scripts all that they need to know.
 func scriptWorld(t *testing.T, g *gateway) (env []string) {
 	t.Helper()
-	c := &control{t: t, gateway: g, relays: map[string]*relay{}, gateways: map[string]*gateway{}}
+	c := &control{t: t, gateway: g, relays: map[string]*harness.Relay{}, gateways: map[string]*gateway{}}
 	key, vectors := loadVectors(t)
 	dir := t.TempDir()
 	world, err := json.Marshal(map[string]any{
@@ -68,13 +70,7 @@ func scriptWorld(t *testing.T, g *gateway) (env []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chromium := os.Getenv("CHROMIUM")
-	if chromium == "" {
-		if chromium, err = exec.LookPath("chromium"); err != nil {
-			t.Fatal("Chromium is not installed: run make deps, or set CHROMIUM to its path")
-		}
-	}
-	return append(os.Environ(), "CONFORMANCE="+string(world), "CHROMIUM="+chromium, "TMPDIR="+dir)
+	return append(os.Environ(), "CONFORMANCE="+string(world), "CHROMIUM="+harness.Chromium(t), "TMPDIR="+dir)
 }
 
 // scriptTimeout is for a machine that is busy; a script takes some ten seconds.

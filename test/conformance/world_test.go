@@ -135,7 +135,7 @@ type control struct {
 	t        *testing.T
 	gateway  *gateway
 	mu       sync.Mutex
-	relays   map[string]*relay
+	relays   map[string]*harness.Relay
 	gateways map[string]*gateway
 }
 
@@ -143,14 +143,14 @@ type control struct {
 func (c *control) serve() string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /relay", func(w http.ResponseWriter, _ *http.Request) {
-		r := newRelay(c.t, c.gateway.address())
-		c.keep(func() { c.relays[r.port()] = r })
-		fmt.Fprintf(w, `{"port":%s}`, r.port())
+		r := harness.NewRelay(c.t, c.gateway.address())
+		c.keep(func() { c.relays[r.Port()] = r })
+		fmt.Fprintf(w, `{"port":%s}`, r.Port())
 	})
 	mux.HandleFunc("POST /relay/{port}/end/{code}", func(_ http.ResponseWriter, r *http.Request) {
 		var code int
 		_, _ = fmt.Sscan(r.PathValue("code"), &code)
-		c.relay(r.PathValue("port")).end(code)
+		c.relay(r.PathValue("port")).End(code)
 	})
 	mux.HandleFunc("POST /gateway", func(w http.ResponseWriter, _ *http.Request) {
 		g := newGateway(c.t)
@@ -174,7 +174,7 @@ func (c *control) serve() string {
 		w.Header().Set("Access-Control-Allow-Origin", "*") // pages come from the backend
 		mux.ServeHTTP(w, r)
 	})}
-	l := listen(c.t)
+	l := harness.Listen(c.t)
 	var run sync.WaitGroup
 	run.Go(func() { _ = server.Serve(l) })
 	c.t.Cleanup(func() {
@@ -192,7 +192,7 @@ func (c *control) keep(do func()) {
 	do()
 }
 
-func (c *control) relay(port string) (r *relay) {
+func (c *control) relay(port string) (r *harness.Relay) {
 	c.keep(func() { r = c.relays[port] })
 	return r
 }

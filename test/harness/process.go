@@ -207,6 +207,19 @@ func RunWith(t testing.TB, env []string, args ...string) (stdout, stderr string,
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
+// Chromium gives the path of the browser.
+func Chromium(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("CHROMIUM")
+	if path == "" {
+		var err error
+		if path, err = exec.LookPath("chromium"); err != nil {
+			t.Fatal("Chromium is not installed: run make deps, or set CHROMIUM to its path")
+		}
+	}
+	return path
+}
+
 // Ports gives the first of n neighbouring ports of loopback that were free a
 // moment ago. They are below the range that the kernel gives to clients.
 func Ports(t testing.TB, n int) int {

@@ -82,6 +82,13 @@ func NewWorld(t testing.TB, edit func(apps string) string) *World {
 	return w
 }
 
+// For gives the world to a subtest, which then fails where the world does.
+func (w *World) For(t testing.TB) *World {
+	its := *w
+	its.t = t
+	return &its
+}
+
 // Limited is an edit for NewWorld: lines for the credential of a provider, such
 // as "rate: 100".
 func Limited(provider, line string) func(string) string {
