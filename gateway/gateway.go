@@ -116,7 +116,7 @@ func (g *Gateway) prepare(m *diaphone.Message) (*diaphone.App, error) {
 }
 
 // accept brings a prepared message to disk, if it belongs there. deliver, which must be
-// called then, hands it to whoever is live.
+// called then, hands it to whoever is live and wakes the lanes.
 func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Message, idem storage.Idempotency) (p Published, deliver func(), err error) {
 	event := m.Event // m is shared once it is accepted
 	if m.Notification == nil && idem.Key == "" {
@@ -127,26 +127,30 @@ func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Mes
 		stored.Message = m.ID
 		event = &stored
 	}
-	deliver = func() { g.fanOut(app, &m.To, event) }
+	fanOut := func() { g.fanOut(app, &m.To, event) }
 	forget := func() {}
 	if m.Notification != nil && m.When == diaphone.Away {
 		// Before it is on disk: the lanes ask as soon as it is.
 		c := m.Confirm.Or(app.Confirm).InForce()
-		fanOut := g.parts.Await(app, diaphone.Awaited{Message: m.ID, By: c.By, Until: time.Now().Add(c.Within)})
-		deliver = func() { fanOut(listeners(&m.To), event) }
-		forget = func() { fanOut(nil, nil) }
+		publish := g.parts.Await(app, diaphone.Awaited{Message: m.ID, By: c.By, Until: time.Now().Add(c.Within)})
+		fanOut = func() { publish(listeners(&m.To), event) }
+		forget = func() { publish(nil, nil) }
 	}
 	accepted, err := g.parts.Outbox.Accept(ctx, m, idem, app.Route)
 	if err != nil {
 		forget()
 		return Published{}, nil, fmt.Errorf("accept a message: %w", err)
 	}
+	p = Published{ID: accepted.ID, Stored: true, Replayed: accepted.Replayed, Counts: accepted.Counts}
 	if accepted.Replayed {
-		deliver = forget
-	} else {
-		g.parts.Wake(accepted.Lanes, !accepted.Planned)
+		return p, forget, nil
 	}
-	return Published{ID: accepted.ID, Stored: true, Replayed: accepted.Replayed, Counts: accepted.Counts}, deliver, nil
+	return p, func() {
+		fanOut()
+		// Behind the event: a lane that asks sooner is told to wait and ask again, for
+		// it is not known yet who takes the event.
+		g.parts.Wake(accepted.Lanes, !accepted.Planned)
+	}, nil
 }
 
 // fanOut hands an event to whoever is live.

@@ -68,6 +68,7 @@ type Server struct {
 	log   lockedBuffer
 	mu    sync.Mutex
 	fans  []Fanned
+	wakes []int
 	woken []diaphone.WebhookID
 }
 
@@ -169,7 +170,11 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 				s.fans = append(s.fans, Fanned{App: app.ID, Channels: channels, Event: *e, Awaited: &w})
 			}
 		},
-		Wake: func([]diaphone.Lane, bool) {},
+		Wake: func([]diaphone.Lane, bool) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.wakes = append(s.wakes, len(s.fans))
+		},
 		Live: gateway.Live{
 			Channels: live.Channels, Channel: live.Channel, Members: live.Members, Cached: live.Cached, Position: live.Position,
 			User: live.User, Disconnect: live.Terminate,
@@ -208,6 +213,14 @@ func (s *Server) Fanned() []Fanned {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Fanned(nil), s.fans...)
+}
+
+// Wakes gives for each time that the asleep side was told of new work how many events
+// had reached the live side by then.
+func (s *Server) Wakes() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]int(nil), s.wakes...)
 }
 
 // Woken gives the webhooks that have been told of new work so far.
