@@ -146,6 +146,20 @@ func TestOnlyTheAppsWordCounts(t *testing.T) {
 	})
 }
 
+// A pong that answers for a later message says nothing of one that the app's word is
+// wanted for.
+func TestAPongIsNotTheAppsWord(t *testing.T) {
+	inBubble(t, diaphone.App{ID: "1"}, func(b *bubble) {
+		g := b.user("ana", "news")
+		b.publishAwaited(m1, diaphone.ByReceipt, "news")
+		b.publishAwaited(m2, diaphone.ByPong, "news")
+		b.taken(m1, "ana", "open")
+		b.taken(m2, "ana", "proven")
+		g.Receipt(m1)
+		b.taken(m1, "ana", "proven")
+	})
+}
+
 func TestAskingWithoutAnEvent(t *testing.T) {
 	inBubble(t, diaphone.App{ID: "1"}, func(b *bubble) {
 		g := b.user("ana", "news")

@@ -181,6 +181,44 @@ func TestWhatReachesTheLiveSide(t *testing.T) {
 	}
 }
 
+// The asleep side asks at once who has taken the event, so it is told of a message
+// when that is out; and of a message that it had, not again.
+func TestTheAsleepSideIsToldBehindTheEvent(t *testing.T) {
+	s := apitest.Start(t, apitest.Options{})
+	const message = `{"to":{"channels":["news"]},"event":{"name":"e"},"notification":{"body":"hi"}}`
+	for range 2 {
+		must(t, s.Do(apitest.Token1, "POST", "/v1/messages", message, "Idempotency-Key: one"), 202)
+	}
+	must(t, s.Do(apitest.Token1, "POST", "/v1/messages", strings.Replace(message, `{"to"`, `{"when":"always","to"`, 1)), 202)
+	must(t, s.Do(apitest.Token1, "POST", "/v1/messages/batch", `{"messages":[`+message+`,`+message+`]}`), 200)
+	if got := s.Wakes(); !slices.Equal(got, []int{1, 2, 3, 4}) {
+		t.Errorf("told when %v events were out, want 1 to 4", got)
+	}
+}
+
+// What counts as proof, and how long it may take, is the message's to say, alone as in
+// a batch.
+func TestWhatProvesThatAMessageIsTaken(t *testing.T) {
+	s := apitest.Start(t, apitest.Options{})
+	const start, end = `{"to":{"channels":["news"]},"event":{"name":"e"},"notification":{"body":"hi"}`, `}`
+	for confirm, want := range map[string]diaphone.Confirmation{
+		``:                            {Within: 3 * time.Second, By: diaphone.ByPong},
+		`,"confirm":{"by":"receipt"}`: {Within: 3 * time.Second, By: diaphone.ByReceipt},
+		`,"confirm":{"within":25}`:    {Within: 25 * time.Second, By: diaphone.ByPong},
+		`,"confirm":{"within":12.5,"by":"receipt"}`: {Within: 12500 * time.Millisecond, By: diaphone.ByReceipt},
+	} {
+		before := len(s.Fanned())
+		must(t, s.Do(apitest.Token1, "POST", "/v1/messages", start+confirm+end), 202)
+		must(t, s.Do(apitest.Token1, "POST", "/v1/messages/batch", `{"messages":[`+start+confirm+end+`]}`), 200)
+		for _, f := range s.Fanned()[before:] {
+			within := time.Until(f.Awaited.Until)
+			if f.Awaited.By != want.By || within > want.Within || within < want.Within-2*time.Second {
+				t.Errorf("%s: by %s within %s, want %+v", confirm, f.Awaited.By, within, want)
+			}
+		}
+	}
+}
+
 // Neither bearer tokens, nor device tokens, nor what people write to each other
 // may come to rest in the log, in metrics or in an answer, but for the device
 // itself, which its owner may read.

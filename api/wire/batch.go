@@ -13,6 +13,7 @@ type BatchMessage struct {
 	Event          *Event                 `json:"event,omitzero"`
 	Notification   *diaphone.Notification `json:"notification,omitzero"`
 	When           diaphone.When          `json:"when,omitzero"`
+	Confirm        *Confirm               `json:"confirm,omitzero"`
 	IdempotencyKey string                 `json:"idempotency_key,omitzero"`
 }
 
