@@ -99,9 +99,9 @@ var situations = []situation{
 	{name: "a device of nobody's", sockets: []socket{{event: heard}}, devices: []device{{phone: never}, {nobodys: true, phone: atOnce}}},
 	{name: "streaming", sockets: []socket{{transport: "xhr_streaming", event: heard}}, phone: never},
 	{name: "streaming, suspended", sockets: []socket{{transport: "xhr_streaming", fate: suspended, event: late}}, phone: afterWait},
+	{name: "streaming, killed", sockets: []socket{{transport: "xhr_streaming", fate: killed, event: lost}}, phone: atOnce},
 	{name: "polling", sockets: []socket{{transport: "xhr_polling", event: heard}}, phone: never},
 	{name: "polling, suspended", sockets: []socket{{transport: "xhr_polling", fate: suspended, event: late}}, phone: afterWait},
-	{name: "polling, killed", sockets: []socket{{transport: "xhr_polling", fate: killed, event: lost}}, phone: atOnce},
 	{name: "polling by receipt", confirm: wire.Confirm{By: diaphone.ByReceipt},
 		sockets: []socket{{transport: "xhr_polling", receipts: true, event: heard}}, phone: never},
 }
