@@ -230,6 +230,21 @@ func (a *awaited) prove(u diaphone.UserID) {
 	a.takers[u].proven = true
 }
 
+// unheard gives up what a session that leaves has not been told yet: it proves nothing.
+// r.mu is held.
+func (r *room) unheard(taken *seat) {
+	if r.awaited <= taken.next {
+		return
+	}
+	u := taken.user()
+	first := r.next - uint64(len(r.letters))
+	for i, l := range r.letters {
+		if first+uint64(i) >= taken.next && l.awaited != nil && l.except != taken.session && u != "" {
+			l.awaited.lose(u)
+		}
+	}
+}
+
 // lose notes that a session has ended without a proof.
 func (a *awaited) lose(u diaphone.UserID) {
 	a.mu.Lock()
@@ -261,8 +276,9 @@ func (s *Session) sendAwaited(f *sockets.Frame, all []proof) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if over := len(p.all) + len(all) - maxProofs; over > 0 {
-		p.all = p.all[min(over, len(p.all)):]
+	for len(p.all) > 0 && len(p.all)+len(all) > maxProofs {
+		p.all[0].of.lose(p.all[0].user)
+		p.all = p.all[1:]
 	}
 	p.all = append(p.all, all...)
 	_ = s.conn.Send(f)

@@ -229,3 +229,22 @@ func TestAnAnnouncedMessage(t *testing.T) {
 		b.taken(m2, "ana", "no") // even if it never is published
 	})
 }
+
+// Who leaves before it was told gives no hope either.
+func TestASessionThatLeavesUntold(t *testing.T) {
+	inBubble(t, diaphone.App{ID: "1"}, func(b *bubble) {
+		g := b.user("ana", "news")
+		r := b.tenantOf(&b.app).rooms.room("news")
+		r.gate.Lock() // nothing goes out
+		a := b.awaiting.open(messageRef{"1", m1}, diaphone.Awaited{Message: m1, By: diaphone.ByPong, Until: time.Now().Add(within)})
+		o := outgoing{Event: diaphone.Event{Name: "e"}, awaited: a}
+		r.take(o.letter("news"))
+		b.awaiting.count(a)
+		b.taken(m1, "ana", "open")
+		r.gate.Unlock()
+		if err := g.Leave("news"); err != nil {
+			t.Fatal(err)
+		}
+		b.taken(m1, "ana", "no")
+	})
+}

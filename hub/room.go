@@ -167,6 +167,7 @@ func (r *room) leave(taken *seat) (first bool) {
 		first = r.recount(s.hub) || first
 	}
 	r.departed(taken)
+	r.unheard(taken)
 	r.retire()
 	return first
 }

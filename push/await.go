@@ -79,7 +79,7 @@ func (l *lane) ask(now time.Time) (wait time.Duration) {
 		case !w.held.batch.Message.Expires.After(now):
 			l.end(w, diaphone.Expired, "expired")
 		case until.IsZero() || !now.Before(w.until):
-			l.work.again = append(l.work.again, single{w.held, w.item})
+			l.work.resume(single{w.held, w.item})
 		default:
 			still = append(still, w)
 		}

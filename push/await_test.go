@@ -115,3 +115,32 @@ func TestWaitingEndsWithTheTTL(t *testing.T) {
 		}
 	})
 }
+
+// What has come out of the waiting room and is held up there expires as all does.
+func TestWhatWaitedExpiresInALaneThatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, diaphone.Credential{}, func(d *diaphone.Delivery, nth int) diaphone.Outcome {
+			if d.Device == "slow" {
+				return diaphone.Outcome{Verdict: diaphone.Throttled, Status: 429, Lane: true, RetryAfter: 30 * time.Second}
+			}
+			return accept(d, nth)
+		})
+		p := &proofs{until: map[diaphone.UserID]time.Time{"ana": time.Now().Add(3 * time.Second)}}
+		w.taken = p.taken
+		w.devices(1, "news")
+		w.phone("slow", "ben")
+		defer w.run()()
+		id := w.send(toChannel("news"), 10, diaphone.Away)
+		time.Sleep(time.Second) //nolint:forbidigo // virtual time
+		w.send(toUser("ben"), 3600, diaphone.Always)
+		w.until(20*time.Second, w.finished(id))
+		for _, s := range w.vendor.sendings() {
+			if s.device != "slow" {
+				t.Errorf("%s was sent", s.device)
+			}
+		}
+		if c := w.counts(id); c.Expired != 1 {
+			t.Errorf("counts %+v", c)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"slices"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -34,14 +35,25 @@ func (w *worklist) len() int { return w.urgentItems + w.bulkItems }
 
 func (w *worklist) add(b *storage.Batch, until time.Time) {
 	h := &held{batch: b, until: until}
-	if b.Message.Expires.Before(w.soonest) {
-		w.soonest = b.Message.Expires
-	}
+	w.soonest = earlier(w.soonest, b.Message.Expires)
 	if b.Urgent {
 		w.urgent, w.urgentItems = append(w.urgent, h), w.urgentItems+len(b.Items)
 		return
 	}
 	w.bulk, w.bulkItems = append(w.bulk, h), w.bulkItems+len(b.Items)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// resume takes a delivery that has come out of the waiting room.
+func (w *worklist) resume(s single) {
+	w.again = append(w.again, s)
+	w.soonest = earlier(w.soonest, s.held.batch.Message.Expires)
 }
 
 // peek gives the next delivery. Batches whose lease has run out are dropped:
@@ -91,6 +103,17 @@ func (w *worklist) expired(now time.Time) (found []attempted) {
 		return nil
 	}
 	w.soonest = now.Add(tick)
+	w.again = slices.DeleteFunc(w.again, func(s single) bool {
+		expires := s.held.batch.Message.Expires
+		if expires.After(now) {
+			w.soonest = earlier(w.soonest, expires)
+			return false
+		}
+		if s.held.until.After(now) { // else it is back in the queue
+			found = append(found, attempted{held: s.held, result: ended(s.item, diaphone.Expired, "expired")})
+		}
+		return true
+	})
 	for _, queue := range [][]*held{w.urgent, w.bulk} {
 		for _, h := range queue {
 			found = append(found, w.expire(h, now)...)
@@ -101,9 +124,7 @@ func (w *worklist) expired(now time.Time) (found []attempted) {
 
 func (w *worklist) expire(h *held, now time.Time) (found []attempted) {
 	if expires := h.batch.Message.Expires; expires.After(now) || !h.until.After(now) {
-		if expires.Before(w.soonest) {
-			w.soonest = expires
-		}
+		w.soonest = earlier(w.soonest, expires)
 		return nil
 	}
 	items := &w.bulkItems

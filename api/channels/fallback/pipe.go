@@ -27,10 +27,10 @@ const (
 func (s *session) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.said) == 0 && !s.shut {
+	for len(s.said) == 0 && !s.shut && !s.unread {
 		s.changed.Wait()
 	}
-	if s.shut {
+	if s.shut || s.unread {
 		return 0, io.EOF
 	}
 	n := copy(p, s.said)
@@ -91,6 +91,9 @@ func (s *session) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shut = true
+	if s.deadline != nil {
+		s.deadline.Stop()
+	}
 	s.changed.Broadcast()
 	return nil
 }
@@ -137,12 +140,32 @@ func (s *session) LocalAddr() net.Addr { return inProcess{} }
 // RemoteAddr implements net.Conn.
 func (s *session) RemoteAddr() net.Addr { return inProcess{} }
 
-// SetDeadline implements net.Conn. Deadlines change nothing: a write never waits, and
-// the engine closes what it does not want to read from any more.
-func (s *session) SetDeadline(time.Time) error { return nil }
+// SetDeadline implements net.Conn.
+func (s *session) SetDeadline(t time.Time) error {
+	_ = s.SetReadDeadline(t)
+	return s.SetWriteDeadline(t)
+}
 
-// SetReadDeadline implements net.Conn.
-func (s *session) SetReadDeadline(time.Time) error { return nil }
+// SetReadDeadline implements net.Conn. The engine sets one in the past, to read no
+// more from a connection that it ends.
+func (s *session) SetReadDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unread = !t.IsZero() && t.Before(time.Now())
+	s.changed.Broadcast()
+	return nil
+}
 
-// SetWriteDeadline implements net.Conn.
-func (s *session) SetWriteDeadline(time.Time) error { return nil }
+// SetWriteDeadline implements net.Conn. The engine sets one for the last words of a
+// connection that it ends.
+func (s *session) SetWriteDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deadline != nil {
+		s.deadline.Stop()
+	}
+	if !t.IsZero() {
+		s.deadline = time.AfterFunc(time.Until(t), func() { _ = s.Close() })
+	}
+	return nil
+}

@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 	"sync"
@@ -46,6 +47,8 @@ type session struct {
 	listening bool        // a request does
 	parting   bool        // it has told its client all that it will
 	idle      *time.Timer // runs while none does
+	deadline  *time.Timer // of the engine's end of the stream; nil: none
+	unread    bool        // the engine reads no more
 }
 
 // item is one thing to tell the client: a message, or a ping with its payload.
@@ -185,7 +188,9 @@ func (s *session) take(ctx context.Context) (lines []byte, last bool) {
 func (s *session) messages(lines []byte) []byte {
 	lastPing := -1
 	for i, it := range s.told {
-		if it.ping != nil {
+		// One that carries a fence counts more than a later one that only asks whether
+		// the client is alive: its pong says that, too.
+		if it.ping != nil && (lastPing < 0 || fenced(it.ping) || !fenced(s.told[lastPing].ping)) {
 			lastPing = i
 		}
 	}
@@ -212,6 +217,9 @@ func (s *session) messages(lines []byte) []byte {
 	}
 	return lines
 }
+
+// fenced tells whether the engine waits for the very pong of a ping.
+func fenced(ping []byte) bool { return len(bytes.Trim(ping, "\x00")) > 0 }
 
 // owe notes a ping that goes out. s.mu is held.
 func (s *session) owe(ping []byte) {
