@@ -32,27 +32,28 @@ import (
 
 // App is one gateway process.
 type App struct {
-	config   Config
-	log      *slog.Logger
-	egress   *egress.Guard
-	refused  atomic.Int64 // requests that the guard has stopped
-	tenants  *Tenants
-	store    *bolt.Store
-	hub      *hub.Hub
-	push     *push.Engine
-	hooks    *hooks.Engine
-	gateway  *gateway.Gateway
-	server   *http.Server
-	listener net.Listener
-	shown    *certificate // nil: no TLS
+	config    Config
+	log       *slog.Logger
+	egress    *egress.Guard
+	refused   atomic.Int64 // requests that the guard has stopped
+	tenants   *Tenants
+	store     *bolt.Store
+	hub       *hub.Hub
+	push      *push.Engine
+	hooks     *hooks.Engine
+	gateway   *gateway.Gateway
+	server    *http.Server
+	listener  net.Listener
+	operators *operators
+	shown     *certificate // nil: no TLS
 
 	draining chan struct{} // closed when the stop begins
 	hurry    context.CancelCauseFunc
 	hurried  context.Context
 }
 
-// storeFile is the name of the store in the data folder.
-const storeFile = "diaphone.db"
+// StorePath is where the store is in a data folder.
+func StorePath(dir string) string { return filepath.Join(dir, "diaphone.db") }
 
 // New loads the apps, opens the store and binds the listener. When it returns an
 // error, everything that it had opened is closed again. Nothing runs before Run.
@@ -86,6 +87,7 @@ func New(c Config, log *slog.Logger) (_ *App, err error) {
 	if a.store, err = openStore(c.DataDir, log); err != nil {
 		return nil, err
 	}
+	a.operators = openOperators(c.DataDir, a.store, log)
 	return a, a.wire()
 }
 
@@ -93,7 +95,7 @@ func openStore(dir string, log *slog.Logger) (*bolt.Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot create the data folder: %w", err)
 	}
-	s, err := bolt.Open(filepath.Join(dir, storeFile), bolt.Options{Logger: log})
+	s, err := bolt.Open(StorePath(dir), bolt.Options{Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
@@ -191,6 +193,9 @@ func (a *App) Close() error { return a.close() }
 // close releases what New has taken, the newest first.
 func (a *App) close() error {
 	var faults []error
+	if a.operators != nil {
+		a.operators.close()
+	}
 	if a.store != nil {
 		faults = append(faults, a.store.Close())
 	}

@@ -28,6 +28,9 @@ var (
 	freeBytes   = desc("store_free_bytes", "Part of the data file that is free to be used again.")
 	quarantined = desc("store_quarantined", "Records with a bad checksum, set aside and not served.")
 	readOnly    = desc("store_read_only", "1 after a commit has failed.")
+	scrubbed    = desc("store_scrubbed_records_total", "Records that the scrubber has verified.")
+	scrubBad    = desc("store_scrub_corrupt_total", "Records that the scrubber has found damaged.")
+	scrubPass   = desc("store_scrub_last_pass_timestamp_seconds", "When the scrubber last had verified all records, as Unix time; 0: not yet.")
 	queueAge    = desc("push_queue_oldest_seconds", "How long the longest-waiting delivery of a lane has been due.", "app", "credential")
 	connections = desc("socket_connections", "Open sockets.")
 	occupied    = desc("socket_channels", "Channels with at least one subscriber.")
@@ -59,6 +62,9 @@ func (p *parts) Collect(to chan<- prometheus.Metric) {
 	give(fileBytes, prometheus.GaugeValue, float64(s.FileBytes))
 	give(freeBytes, prometheus.GaugeValue, float64(s.FreeBytes))
 	give(quarantined, prometheus.GaugeValue, float64(s.Quarantined))
+	give(scrubbed, prometheus.CounterValue, float64(s.Scrubbed))
+	give(scrubBad, prometheus.CounterValue, float64(s.ScrubbedBad))
+	give(scrubPass, prometheus.GaugeValue, seconds(s.ScrubbedAt))
 	give(readOnly, prometheus.GaugeValue, boolean(s.ReadOnly))
 	if due, err := p.store.OldestDue(context.Background()); err == nil {
 		for lane, at := range due {
@@ -93,4 +99,12 @@ func boolean(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// seconds gives a time as metrics do; the zero time is 0.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }

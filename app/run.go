@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/diaphone-dev/diaphone/storage/bolt"
 )
 
 var (
@@ -45,6 +47,8 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	part("webhooks", func() error { return a.hooks.Run(hooking) })
 	part("retention", func() error { return a.sweep(pushing) })
+	part("scrubber", func() error { return a.store.Scrub(pushing, bolt.ScrubPace{}) })
+	part("operators' socket", func() error { return a.operators.run(pushing) })
 	part("HTTP server", func() error {
 		if err := a.serve(); !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -30,6 +30,10 @@ type cli struct {
 	Webhooks webhooksCmd `cmd:"" help:"See how webhooks fare, and send again what they could not be told."`
 	History  historyCmd  `cmd:"" help:"List what a channel has had."`
 
+	Backup  backupCmd  `cmd:"" help:"Save the store to a file, while the gateway runs or not."`
+	Check   checkCmd   `cmd:"" help:"Read a backup, or the store of a stopped gateway, and tell what is wrong with it."`
+	Restore restoreCmd `cmd:"" help:"Make a backup the store of a stopped gateway."`
+
 	Conf    configCmd  `cmd:"" name:"config" help:"Check the configuration of serve and print it, secrets masked."`
 	Bench   benchCmd   `cmd:"" help:"Measure a running gateway."`
 	Version versionCmd `cmd:"" help:"Print the version."`

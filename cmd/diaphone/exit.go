@@ -22,6 +22,7 @@ const (
 	exitConflict    = 6
 	exitUnavailable = 7
 	exitPartial     = 8 // done, but some recipients failed
+	exitDamaged     = 9 // a store or a backup
 	exitInterrupted = 130
 )
 

@@ -93,16 +93,22 @@ func (t *txn) replay(app diaphone.AppID, idem storage.Idempotency) (earlier mess
 	if err != nil || !used {
 		return message{}, false, err
 	}
-	body := r.raw(sha256.Size)
-	earlier.app = app
-	copy(earlier.id[:], r.raw(len(earlier.id)))
-	if err := r.end(); err != nil {
+	body, earlier, err := decodeIdem(r, app)
+	if err != nil {
 		return message{}, false, fmt.Errorf("idempotency record: %w", err)
 	}
 	if !bytes.Equal(body, idem.Body[:]) {
 		return message{}, false, diaphone.Errorf(diaphone.Conflict, "this idempotency key has been used with another body")
 	}
 	return earlier, true, nil
+}
+
+// decodeIdem gives the hash of the body that a key was used with, and the message.
+func decodeIdem(r reader, app diaphone.AppID) (body []byte, earlier message, err error) {
+	body = r.raw(sha256.Size)
+	earlier.app = app
+	copy(earlier.id[:], r.raw(len(earlier.id)))
+	return body, earlier, r.end()
 }
 
 func (t *txn) replayed(earlier message) (storage.Accepted, error) {
@@ -172,6 +178,13 @@ func (t *txn) putPlan(order uint64, of message) error {
 	r.text(string(of.app))
 	r.raw(of.id[:])
 	return t.put(inPlans, planKey(order), r)
+}
+
+// decodePlan is the inverse of what putPlan writes.
+func decodePlan(r reader) (message, error) {
+	of := message{app: diaphone.AppID(r.text())}
+	copy(of.id[:], r.raw(len(of.id)))
+	return of, r.end()
 }
 
 // Plan implements storage.Outbox.
@@ -262,14 +275,8 @@ func (s *Store) Unplanned(ctx context.Context, limit int) ([]storage.Ref, error)
 			if len(refs) >= limit {
 				return false
 			}
-			r, err := open(inPlans, k, v)
-			of := message{app: diaphone.AppID(r.text())}
-			copy(of.id[:], r.raw(len(of.id)))
-			if err == nil {
-				err = r.end()
-			}
-			if err != nil {
-				_ = t.bad(inPlans, k, v, err)
+			of, ok := readAs(t, inPlans, k, v, decodePlan)
+			if !ok {
 				return true
 			}
 			ref := storage.Ref{}

@@ -102,19 +102,24 @@ func (x index) decode(k, value []byte) (chunk, error) {
 	if err != nil {
 		return chunk{}, x.t.bad(x.in, k, value, err)
 	}
-	c := chunk{key: bytes.Clone(k), pairs: make([]pair, r.count(), maxChunk+1)}
+	pairs, err := decodePairs(r)
+	if err != nil {
+		return chunk{}, x.t.bad(x.in, k, value, err)
+	}
+	return chunk{key: bytes.Clone(k), pairs: pairs}, nil
+}
+
+func decodePairs(r reader) ([]pair, error) {
+	pairs := make([]pair, r.count(), maxChunk+1)
 	last := pair{}
-	for i := range c.pairs {
+	for i := range pairs {
 		if up := r.uint(); up > 0 {
 			last = pair{hash: last.hash + up}
 		}
 		last.num += r.uint()
-		c.pairs[i] = last
+		pairs[i] = last
 	}
-	if err := r.end(); err != nil {
-		return chunk{}, x.t.bad(x.in, k, value, err)
-	}
-	return c, nil
+	return pairs, r.end()
 }
 
 func (x index) write(c chunk) error {

@@ -84,6 +84,16 @@ func noMessage(id diaphone.MessageID) error {
 	return diaphone.Errorf(diaphone.NotFound, "no message %q", string(id[:min(len(id), 40)]))
 }
 
+// cutMessage takes app and message id off the front of a key.
+func cutMessage(k []byte) (of message, rest []byte, ok bool) {
+	app, rest, ok := cutText(k)
+	if !ok || len(rest) < len(of.id) {
+		return message{}, nil, false
+	}
+	of.app = diaphone.AppID(app)
+	return of, rest[copy(of.id[:], rest):], true
+}
+
 func (m message) ref() (app diaphone.AppID, id diaphone.MessageID) {
 	return m.app, diaphone.MessageIDFromBytes(m.id)
 }

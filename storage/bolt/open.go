@@ -92,7 +92,7 @@ func begin(db *bbolt.DB, steps []migration) (epoch uint64, err error) {
 func openFile(path string, o Options) (db *bbolt.DB, err error) {
 	options := &bbolt.Options{
 		Timeout: o.LockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
-		MaxSize: int(o.MaxBytes), OpenFile: o.hooks.openFile,
+		MaxSize: int(o.MaxBytes), OpenFile: o.hooks.openFile, InitialMmapSize: mapAhead,
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -210,11 +210,11 @@ func initialise(file *os.File, steps []migration) error {
 func syncFolder(dir string) (err error) {
 	f, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("make the data folder %s durable: %w", dir, err)
+		return fmt.Errorf("make the folder %s durable: %w", dir, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := f.Sync(); err != nil {
-		return fmt.Errorf("make the data folder %s durable: %w", dir, err)
+		return fmt.Errorf("make the folder %s durable: %w", dir, err)
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ type Stats struct {
 	ReadOnly      bool  // a commit has failed; see Failed
 	OpenReadTxns  int
 	WritesWaiting int
+	Scrubbed      int64     // records that the scrubber has verified
+	ScrubbedBad   int64     // of them damaged
+	ScrubbedAt    time.Time // end of its last full pass; zero: none yet
 }
 
 // Stats gives the counters. It is cheap.
@@ -53,6 +56,8 @@ func (s *Store) Stats() Stats {
 		Quarantined: s.damage.count.Load(), ReadOnly: s.Err() != nil,
 		OpenReadTxns: db.OpenTxN, WritesWaiting: len(s.jobs),
 	}
+	st.Scrubbed, st.ScrubbedBad = s.scrubbed.records.Load(), s.scrubbed.bad.Load()
+	st.ScrubbedAt = fromMillis(s.scrubbed.passed.Load())
 	st.FileBytes, st.FreeBytes = s.sizes()
 	return st
 }

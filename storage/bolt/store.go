@@ -58,13 +58,14 @@ const (
 
 // Store is the engine. Make one with Open; all methods are safe for concurrent use.
 type Store struct {
-	db      *bbolt.DB
-	path    string
-	options Options
-	log     *slog.Logger
-	damage  *quarantine
-	leases  *leases
-	meter   meter
+	db       *bbolt.DB
+	path     string
+	options  Options
+	log      *slog.Logger
+	damage   *quarantine
+	leases   *leases
+	meter    meter
+	scrubbed scrubbing
 
 	mu     sync.RWMutex // guards closed and sending to jobs
 	closed bool

@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"time"
-
-	"github.com/diaphone-dev/diaphone"
 )
 
 // sweepRecords bounds what one transaction of Sweep deletes, so that the history
@@ -70,12 +68,10 @@ func (t *txn) sweep(before time.Time, limit int) (removed int, left bool, err er
 // remove deletes a finished message, as much of it as the budget allows. whole:
 // nothing of it is left.
 func (t *txn) remove(finished key, budget *int) (whole bool, err error) {
-	app, id, ok := cutText(finished[8:])
-	if !ok || len(id) != 16 {
+	of, rest, ok := cutMessage(finished[8:])
+	if !ok || len(rest) > 0 {
 		return true, t.delete(inFinished, finished)
 	}
-	of := message{app: diaphone.AppID(app)}
-	copy(of.id[:], id)
 	p, ok, err := t.progress(of)
 	if err != nil && !isDamage(err) {
 		return false, err
@@ -121,9 +117,8 @@ func (t *txn) forgetKey(of message, p *progress) error {
 		}
 		return err
 	}
-	r.raw(32)
-	if !bytes.Equal(r.raw(16), of.id[:]) {
-		return nil
+	if _, holder, err := decodeIdem(r, of.app); err != nil || holder != of {
+		return nil //nolint:nilerr // what cannot be read is nobody's key
 	}
 	return t.delete(inIdem, k)
 }
