@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -336,4 +337,44 @@ func TestFileThatCannotGrow(t *testing.T) {
 		t.Fatalf("%q, %v", said, err)
 	}
 	checkFile(t, path)
+}
+
+// smallBackup runs in a child whose files may become no larger than a few pages.
+func smallBackup(s *Store) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 20_000, Max: limit.Max}); err != nil {
+		return err
+	}
+	_, err := SaveBackup(s.path+".backup", true, func(w io.Writer) error {
+		return s.Backup(context.Background(), w, func(int64) {})
+	})
+	fmt.Println("refused:", err)
+	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
+}
+
+// A disk that is full before the backup's end leaves nothing of it, and the
+// earlier one as it was.
+func TestBackupToAFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "diaphone.db")
+	if err := os.WriteFile(path+".backup", []byte("the earlier one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	populate(t, path)
+	cmd, lines := child(t, "small-backup", path)
+	lines.Scan()
+	said := lines.Text()
+	if err := cmd.Wait(); err != nil || !strings.HasPrefix(said, "refused: the disk of "+filepath.Dir(path)+" is full") {
+		t.Fatalf("%q, %v", said, err)
+	}
+	if now, err := os.ReadFile(path + ".backup"); err != nil || string(now) != "the earlier one" {
+		t.Errorf("the earlier backup: %q, %v", now, err)
+	}
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(left) != 2 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 }

@@ -40,6 +40,7 @@ func children(role string) int {
 		"append":       appendForEver,
 		"hold":         hold,
 		"small-files":  smallFiles,
+		"small-backup": smallBackup,
 	}[role]
 	o.hooks.ackEarly = role == "accept-early"
 	o.hooks.fullRetry = time.Millisecond

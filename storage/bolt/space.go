@@ -84,7 +84,10 @@ func isFull(err error) bool {
 	grow := strings.HasPrefix(err.Error(), "file resize error: ")
 	var path *fs.PathError
 	write := errors.As(err, &path) && path.Op == "write"
-	return slices.ContainsFunc([]syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}, func(code syscall.Errno) bool {
+	return slices.ContainsFunc(noRoom(), func(code syscall.Errno) bool {
 		return write && errors.Is(path.Err, code) || grow && strings.Contains(err.Error(), code.Error())
 	})
 }
+
+// noRoom are the system's words for it.
+func noRoom() []syscall.Errno { return []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} }

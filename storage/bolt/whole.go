@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -57,7 +58,7 @@ func writeWhole(path string, replace bool, fill func(*os.File) error) error {
 		_ = os.Remove(temp.Name())
 	}()
 	if err := errors.Join(fill(temp), temp.Sync()); err != nil {
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		if slices.ContainsFunc(noRoom(), func(code syscall.Errno) bool { return errors.Is(err, code) }) {
 			return fmt.Errorf("the disk of %s is full; nothing is left of %s: %w", dir, filepath.Base(path), err)
 		}
 		return err

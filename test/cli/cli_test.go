@@ -219,6 +219,10 @@ func TestVAPIDKeys(t *testing.T) {
 
 func TestWrongUse(t *testing.T) {
 	d := startDev(t)
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("no store\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		code int
@@ -253,6 +257,17 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"dev", "--port", fmt.Sprint(d.port)}, 3, "another --port"},
 		{[]string{"serve", "--apps", "/nowhere/apps.yaml"}, 3, "/nowhere/apps.yaml"},
 		{[]string{"serve", "--stop-within", "1ms"}, 2, "--stop-within"},
+		{[]string{"backup"}, 2, "file"},
+		{[]string{"backup", ""}, 2, "file"},
+		{[]string{"backup", "/nowhere/backup"}, 5, "/nowhere"},
+		{[]string{"backup", text, "--data-dir", "/nowhere"}, 6, "--force"},
+		{[]string{"backup", filepath.Join(t.TempDir(), "b"), "--data-dir", "/nowhere"}, 5, "/nowhere"},
+		{[]string{"check", "/nowhere/backup"}, 5, "/nowhere/backup"},
+		{[]string{"check", "--data-dir", "/nowhere"}, 5, "/nowhere"},
+		{[]string{"check", text}, 9, "no diaphone store"},
+		{[]string{"check", text, text}, 2, "unexpected"},
+		{[]string{"restore"}, 2, "backup"},
+		{[]string{"restore", text, "--data-dir", t.TempDir()}, 9, "no diaphone store"},
 		{[]string{"sim", "inbox", "ls", "--sim-url", "http://127.0.0.1:1"}, 7, "simulators"},
 	} {
 		out, errs, code := d.run(c.args...)
