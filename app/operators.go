@@ -36,7 +36,7 @@ type operators struct {
 	closing  sync.Once
 }
 
-// ErrBusy: the gateway gives a backup to somebody else.
+// ErrBusy says that the gateway gives a backup to somebody else.
 var ErrBusy = errors.New("another backup is under way: wait for its end")
 
 // slowReader is how long one piece of a backup may wait to be taken. Until a

@@ -33,6 +33,7 @@ type cli struct {
 	Backup  backupCmd  `cmd:"" help:"Save the store to a file, while the gateway runs or not."`
 	Check   checkCmd   `cmd:"" help:"Read a backup, or the store of a stopped gateway, and tell what is wrong with it."`
 	Restore restoreCmd `cmd:"" help:"Make a backup the store of a stopped gateway."`
+	Salvage salvageCmd `cmd:"" help:"Make a backup of what can still be read of a damaged store."`
 
 	Conf    configCmd  `cmd:"" name:"config" help:"Check the configuration of serve and print it, secrets masked."`
 	Bench   benchCmd   `cmd:"" help:"Measure a running gateway."`

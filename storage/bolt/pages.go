@@ -18,8 +18,9 @@ type pages struct {
 	head pageHead
 	seen map[uint64]bool
 
-	fault func(page uint64, what string)
-	visit func(bucket string, k, v []byte)
+	fault    func(page uint64, what string)
+	visit    func(bucket string, k, v []byte)
+	sequence func(bucket string, n uint64) // nil: nobody asks
 }
 
 // pageHead is what the meta page in force says.
@@ -118,6 +119,9 @@ func (p *pages) bucket(of element) {
 	if len(of.v) < bucketHeader {
 		p.fault(p.head.root, "a bucket without a header")
 		return
+	}
+	if p.sequence != nil {
+		p.sequence(name, binary.NativeEndian.Uint64(of.v[8:]))
 	}
 	if root := binary.NativeEndian.Uint64(of.v); root != 0 {
 		p.tree(root, span{}, each)

@@ -29,24 +29,24 @@ func TestScrubPace(t *testing.T) {
 		go func() { done <- s.Scrub(ctx, pace) }()
 		begun := time.Now()
 		whole := time.Duration(bytes) * time.Second / time.Duration(pace.BytesPerSecond)
-		time.Sleep(whole / 2)
+		time.Sleep(whole / 2) //nolint:forbidigo // virtual time
 		synctest.Wait()
 		half := s.Stats()
 		if !half.ScrubbedAt.IsZero() || half.Scrubbed == 0 || half.Scrubbed >= records {
 			t.Errorf("after half the time: %d of %d records, the pass ended at %s", half.Scrubbed, records, half.ScrubbedAt)
 		}
-		time.Sleep(whole)
+		time.Sleep(whole) //nolint:forbidigo // virtual time
 		synctest.Wait()
 		st := s.Stats()
 		if took := st.ScrubbedAt.Sub(begun); took < whole*8/10 || took > whole*12/10 || st.Scrubbed < records || st.ScrubbedBad != 0 {
 			t.Errorf("a pass took %s instead of %s, %d of %d records, %d bad", took, whole, st.Scrubbed, records, st.ScrubbedBad)
 		}
-		time.Sleep(pace.Rest / 2)
+		time.Sleep(pace.Rest / 2) //nolint:forbidigo // virtual time
 		synctest.Wait()
 		if n := s.Stats().Scrubbed; n != st.Scrubbed {
 			t.Errorf("%d records were read while it rests", n-st.Scrubbed)
 		}
-		time.Sleep(pace.Rest)
+		time.Sleep(pace.Rest) //nolint:forbidigo // virtual time
 		synctest.Wait()
 		if at := s.Stats().ScrubbedAt; !at.After(st.ScrubbedAt) {
 			t.Error("there is no second pass")
@@ -76,7 +76,7 @@ func TestScrubFindsDamage(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error)
 			go func() { done <- s.Scrub(ctx, ScrubPace{}) }()
-			time.Sleep(time.Minute)
+			time.Sleep(time.Minute) //nolint:forbidigo // virtual time
 			synctest.Wait()
 			if st := s.Stats(); st.ScrubbedBad != 1 || st.Quarantined != 1 || st.ScrubbedAt.IsZero() {
 				t.Errorf("%s: %d bad, %d in quarantine, pass ended at %s\n%s", b, st.ScrubbedBad, st.Quarantined, st.ScrubbedAt, log.String())

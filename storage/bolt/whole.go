@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// ErrExists: there is a file where a new one should go.
+// ErrExists says that there is a file where a new one should go.
 var ErrExists = errors.New("there is a file already")
 
 // SaveBackup makes the file at path out of what receive writes, or leaves all as

@@ -267,6 +267,8 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"check", text}, 9, "no diaphone store"},
 		{[]string{"check", text, text}, 2, "unexpected"},
 		{[]string{"restore"}, 2, "backup"},
+		{[]string{"salvage", text}, 2, "out"},
+		{[]string{"salvage", text, filepath.Join(t.TempDir(), "out")}, 9, "nothing can be salvaged"},
 		{[]string{"restore", text, "--data-dir", t.TempDir()}, 9, "no diaphone store"},
 		{[]string{"sim", "inbox", "ls", "--sim-url", "http://127.0.0.1:1"}, 7, "simulators"},
 	} {
