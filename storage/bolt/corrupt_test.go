@@ -269,10 +269,14 @@ func TestDamagedPages(t *testing.T) {
 	base := filepath.Join(dir, "base.db")
 	populate(t, base)
 	refused := 0
-	for round := range 60 {
+	for round := range 160 {
 		path := filepath.Join(t.TempDir(), "damaged.db")
 		cloneFile(t, base, path)
-		breakPage(t, path, rand.New(rand.NewPCG(7, uint64(round))))
+		if r := rand.New(rand.NewPCG(7, uint64(round))); round < 60 {
+			breakPage(t, path, r)
+		} else {
+			breakHeader(t, path, r) // some of these bbolt meets in a goroutine of its own
+		}
 		s, err := Open(path, Options{})
 		if err != nil {
 			refused++
@@ -294,9 +298,9 @@ func TestDamagedPages(t *testing.T) {
 		}
 	}
 	if refused == 0 {
-		t.Error("60 broken pages, and every file was opened: the test breaks nothing")
+		t.Error("160 broken pages, and every file was opened: the test breaks nothing")
 	}
-	t.Logf("%d of 60 files were refused", refused)
+	t.Logf("%d of 160 files were refused", refused)
 }
 
 // breakPage does to one page what failing disks do: zeros, noise, or the end of

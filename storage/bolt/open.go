@@ -1,7 +1,7 @@
 package bolt
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -87,8 +87,8 @@ func begin(db *bbolt.DB, steps []migration) (epoch uint64, err error) {
 }
 
 // openFile opens an existing file. bbolt checks pages in a goroutine of its own
-// when it opens for writing, where a broken page would end the process; so the
-// file is walked read-only before that, where a panic can be caught.
+// when it opens for writing, where a broken page would end the process; so all of
+// them are read before that, without bbolt.
 func openFile(path string, o Options) (db *bbolt.DB, err error) {
 	options := &bbolt.Options{
 		Timeout: o.LockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
@@ -114,32 +114,28 @@ func openFile(path string, o Options) (db *bbolt.DB, err error) {
 	return db, nil
 }
 
-// walk reads every key of the file.
+// walk looks at every page of the file and at every key.
 func walk(path string, timeout time.Duration) (err error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: timeout})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: timeout}) // for its lock
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return db.View(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-			if b == nil {
-				return fmt.Errorf("%w: the root holds a key %q that is no bucket", berrors.ErrInvalid, name)
-			}
-			return inOrder(b)
-		})
-	})
-}
-
-func inOrder(b *bbolt.Bucket) error {
-	var last []byte
-	return b.ForEach(func(k, _ []byte) error {
-		if last != nil && bytes.Compare(last, k) >= 0 {
-			return fmt.Errorf("%w: keys out of order", berrors.ErrInvalid)
-		}
-		last = k
-		return nil
-	})
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	head, err := readHead(file)
+	if err != nil {
+		return fmt.Errorf("%w: %w", berrors.ErrInvalid, err)
+	}
+	var first error
+	p := pages{file: file, head: head, visit: func(string, []byte, []byte) {}, fault: func(page uint64, what string) {
+		first = cmp.Or(first, fmt.Errorf("%w: page %d: %s", berrors.ErrInvalid, page, what))
+	}}
+	p.walk()
+	return first
 }
 
 func damaged(path string, cause error) error {

@@ -16,7 +16,7 @@ import (
 type pages struct {
 	file io.ReaderAt
 	head pageHead
-	seen map[uint64]bool
+	seen map[uint64]uint64 // a bit for each page, 64 to an entry
 
 	fault    func(page uint64, what string)
 	visit    func(bucket string, k, v []byte)
@@ -96,7 +96,7 @@ func readMeta(file io.ReaderAt, at int64) (h pageHead, sound bool) {
 // walk visits every record of every bucket that can be reached, and tells of
 // every page that is not as it must be. What is below such a page is not visited.
 func (p *pages) walk() {
-	p.seen = map[uint64]bool{}
+	p.seen = map[uint64]uint64{}
 	p.tree(p.head.root, span{}, func(_ uint64, e element) {
 		if e.flags&elementBucket == 0 {
 			p.fault(p.head.root, "the root holds a key that is no bucket")
@@ -183,10 +183,10 @@ func (p *pages) read(id uint64) ([]byte, error) {
 		return nil, fmt.Errorf("says that it is %d pages long", count)
 	}
 	for i := id; i < id+count; i++ {
-		if p.seen[i] {
+		if p.seen[i/64]&(1<<(i%64)) != 0 {
 			return nil, errors.New("is used twice")
 		}
-		p.seen[i] = true
+		p.seen[i/64] |= 1 << (i % 64)
 	}
 	if count > 1 {
 		b = make([]byte, count*p.head.pageSize)
