@@ -3,23 +3,24 @@ package egress
 import "net/netip"
 
 // The ranges of IPv4 that are nobody's on the internet (IANA's registry of
-// special-purpose addresses, and multicast).
+// special-purpose addresses, and multicast), or that a cloud keeps to itself.
 var special4 = prefixes(
-	"0.0.0.0/8",       // this network; Linux takes 0.0.0.0 for itself
-	"10.0.0.0/8",      // private
-	"100.64.0.0/10",   // shared by carriers' customers
-	"127.0.0.0/8",     // loopback
-	"169.254.0.0/16",  // link-local, and the metadata of clouds
-	"172.16.0.0/12",   // private
-	"192.0.0.0/24",    // protocol assignments
-	"192.0.2.0/24",    // documentation
-	"192.88.99.0/24",  // 6to4 relays, gone
-	"192.168.0.0/16",  // private
-	"198.18.0.0/15",   // benchmarks
-	"198.51.100.0/24", // documentation
-	"203.0.113.0/24",  // documentation
-	"224.0.0.0/4",     // multicast
-	"240.0.0.0/4",     // reserved, and broadcast
+	"0.0.0.0/8",        // this network; Linux takes 0.0.0.0 for itself
+	"10.0.0.0/8",       // private
+	"100.64.0.0/10",    // shared by carriers' customers
+	"127.0.0.0/8",      // loopback
+	"168.63.129.16/32", // Azure's host, which hands a machine its secrets
+	"169.254.0.0/16",   // link-local, and the metadata of clouds
+	"172.16.0.0/12",    // private
+	"192.0.0.0/24",     // protocol assignments
+	"192.0.2.0/24",     // documentation
+	"192.88.99.0/24",   // 6to4 relays, gone
+	"192.168.0.0/16",   // private
+	"198.18.0.0/15",    // benchmarks
+	"198.51.100.0/24",  // documentation
+	"203.0.113.0/24",   // documentation
+	"224.0.0.0/4",      // multicast
+	"240.0.0.0/4",      // reserved, and broadcast
 )
 
 // global6 is all that has been given out of IPv6. Whatever is outside it (ULA,
