@@ -30,8 +30,8 @@ type Config struct {
 	StopWithin      time.Duration  `help:"At a stop, exit after this time whatever is unfinished; what is not recorded is done again after the next start." default:"30s"`
 	Retention       time.Duration  `help:"Keep finished messages, their history and their idempotency keys this long." default:"168h"`
 	Poller          string         `help:"How sockets are waited for: epoll (Linux; elsewhere it means go) or go, a goroutine for each." enum:"epoll,go" default:"epoll"`
-	EgressAllowCidr []netip.Prefix `help:"Ranges that webhooks and Web Push may reach though they are not public; hosts in them are named by literal address or localhost, and may speak plain http." placeholder:"CIDR,…"`
-	PushHosts       []string       `help:"Hosts of push services that browsers may name besides those of Google, Mozilla, Apple and Microsoft; with all that is under them." placeholder:"HOST,…"`
+	EgressAllowCidr []netip.Prefix `help:"Ranges that webhooks may reach though they are not public, and Web Push at the hosts that --push-hosts names; webhooks name hosts in them by literal address or localhost, and may speak plain http." placeholder:"CIDR,…"`
+	PushHosts       []string       `help:"Hosts of push services that browsers may name besides those of Google, Mozilla, Apple and Microsoft; with all that is under them. A literal address or localhost must be in --egress-allow-cidr too, and may speak plain http." placeholder:"HOST,…"`
 	LogLevel        string         `help:"Least level to log: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 	LogFormat       string         `help:"text or json." enum:"text,json" default:"text"`
 }
@@ -56,12 +56,21 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--retention %s: at least %s, because idempotency keys are promised to work that long", c.Retention, minRetention)
 	}
 	for _, h := range c.PushHosts {
-		if h == "" || strings.ContainsAny(h, ":/@*? ") || h != strings.ToLower(h) || strings.HasPrefix(h, ".") {
-			return fmt.Errorf("--push-hosts %q: a host's name in lower case, such as push.example.com", h)
+		if !isPushHost(h) {
+			return fmt.Errorf("--push-hosts %q: a host's name in lower case, such as push.example.com, or a literal address such as 127.0.0.1 or ::1", h)
 		}
 	}
 	_, err := c.trustedProxies()
 	return err
+}
+
+// isPushHost tells whether a host may be named by --push-hosts: as it will be
+// compared with those of URLs.
+func isPushHost(h string) bool {
+	if a, err := netip.ParseAddr(h); err == nil {
+		return a.Zone() == "" && a.String() == h
+	}
+	return h != "" && !strings.ContainsAny(h, ":/@*? ") && h == strings.ToLower(h) && !strings.HasPrefix(h, ".")
 }
 
 // pathPrefix has no part that a client or a proxy would write in another way.

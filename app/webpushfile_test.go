@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,11 +48,12 @@ func TestWebPushOfAnApp(t *testing.T) {
 }
 
 func TestPushHosts(t *testing.T) {
-	good := Config{Listen: "127.0.0.1:0", StopWithin: time.Second, Retention: 24 * time.Hour, PushHosts: []string{"push.example.com", "localhost"}}
+	good := Config{Listen: "127.0.0.1:0", StopWithin: time.Second, Retention: 24 * time.Hour, PushHosts: []string{"push.example.com", "localhost", "127.0.0.2", "fd00::1"},
+		EgressAllowCidr: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}}
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}
-	for _, h := range []string{"", "https://push.example.com", "push.example.com:8443", "*.example.com", ".example.com", "Push.example.com"} {
+	for _, h := range []string{"", "https://push.example.com", "push.example.com:8443", "*.example.com", ".example.com", "Push.example.com", "[::1]", "::1%lo", "0:0:0:0:0:0:0:1", "127.0.0.1:6002"} {
 		bad := good
 		bad.PushHosts = []string{h}
 		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), "--push-hosts") {
@@ -62,6 +64,7 @@ func TestPushHosts(t *testing.T) {
 	for endpoint, ok := range map[string]bool{
 		"https://push.example.com/x": true, "https://updates.push.services.mozilla.com/x": true, "https://web.push.apple.com/x": true,
 		"https://fcm.googleapis.com/fcm/send/x": true, "https://wns2-par02p.notify.windows.com/w/?token=x": true, "https://example.com/x": false,
+		"http://127.0.0.2:6002/x": true, "http://localhost:6002/x": true, "http://127.0.0.1:6002/x": false, "http://10.1.2.3/x": false, "https://10.1.2.3/x": false,
 	} {
 		if err := guard.Check(endpoint); (err == nil) != ok {
 			t.Errorf("%s: %v", endpoint, err)

@@ -54,6 +54,12 @@ type simulators struct {
 	apps       string // path of the apps file that fits
 }
 
+// host is the literal address that the endpoints of simulated browsers are at.
+func (s *simulators) host() string {
+	host, _, _ := net.SplitHostPort(s.http.Addr().String())
+	return host
+}
+
 // newSimulators binds the ports and writes credentials and apps file into dir.
 func newSimulators(dir, host string, port int) (*simulators, error) {
 	s := &simulators{apps: filepath.Join(dir, "apps.yaml")}

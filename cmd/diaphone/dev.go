@@ -55,7 +55,7 @@ func (d *devCmd) Run(c *console) (err error) {
 	config := app.Config{
 		Apps: sims.apps, DataDir: dir, Listen: net.JoinHostPort(d.Host, fmt.Sprint(d.Port)),
 		DrainFor: time.Second, StopWithin: 10 * time.Second, Retention: 7 * 24 * time.Hour,
-		LogLevel: d.LogLevel, LogFormat: "text", EgressAllowCidr: loopback(),
+		LogLevel: d.LogLevel, LogFormat: "text", EgressAllowCidr: loopback(), PushHosts: []string{sims.host()},
 	}
 	gateway, err := app.New(config, logger(c.err, &config))
 	if err != nil {

@@ -36,8 +36,8 @@ func (s *simRunCmd) Run(c *console) error {
   credentials and apps file   %[3]s
 
 Next, in a second terminal:
-  diaphone serve --apps %[4]s --data-dir data --egress-allow-cidr 127.0.0.0/8
-`, sims.http.Addr(), sims.apns.Addr(), s.Dir, sims.apps)
+  diaphone serve --apps %[4]s --data-dir data --egress-allow-cidr 127.0.0.0/8 --push-hosts %[5]s
+`, sims.http.Addr(), sims.apns.Addr(), s.Dir, sims.apps, sims.host())
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,8 @@ func New(c Config) *Guard {
 }
 
 // Only gives a Guard that lets out to these hosts and those under them, on port
-// 443, and to literal addresses that are allowed.
+// 443. A literal address or localhost passes only if it is among them itself: then
+// Allow decides as before.
 func (g *Guard) Only(hosts ...string) *Guard {
 	narrow := *g
 	narrow.hosts = slices.Clone(hosts)

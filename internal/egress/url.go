@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -44,7 +45,11 @@ func (g *Guard) check(u *url.URL) error {
 			return errors.New("the URL's port is 1 to 65535")
 		}
 	}
-	if g.own(u.Hostname()) {
+	host := u.Hostname()
+	if isLiteral(host) && g.hosts != nil && !slices.Contains(g.hosts, host) {
+		return g.elsewhere() // though Allow has it: that may be for the sake of others
+	}
+	if g.own(host) {
 		return nil // any port, and http too: these are the operator's own
 	}
 	if u.Scheme != "https" {
@@ -60,6 +65,12 @@ func (g *Guard) own(host string) bool {
 	}
 	a, err := netip.ParseAddr(host)
 	return err == nil && within(g.allow, a.Unmap().WithZone(""))
+}
+
+// isLiteral tells whether a host stands for an address without any DNS.
+func isLiteral(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == "localhost"
 }
 
 var (
@@ -87,6 +98,11 @@ func (g *Guard) checkHost(u *url.URL) error {
 			return nil
 		}
 	}
+	return g.elsewhere()
+}
+
+// elsewhere refuses what is at none of the hosts that Only has named.
+func (g *Guard) elsewhere() error {
 	return fmt.Errorf("the URL's host is none of those that are allowed: %s, and what is under them", strings.Join(g.hosts, ", "))
 }
 

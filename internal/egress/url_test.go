@@ -90,16 +90,24 @@ func TestAllowedRanges(t *testing.T) {
 
 func TestOnly(t *testing.T) {
 	open := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	g := open.Only("push.example.com", "push.apple.com")
+	g := open.Only("push.example.com", "push.apple.com", "127.0.0.2", "::1", "93.184.216.34")
 	for url, ok := range map[string]bool{
 		"https://push.example.com/x": true, "https://a.push.example.com:443/x": true, "https://web.push.apple.com/x": true,
-		"http://127.0.0.1:6010/x": true, "https://localhost:1/x": true,
+		"http://127.0.0.2:6010/x": true, "https://127.0.0.2/x": true, "https://93.184.216.34/x": true,
+		// What is allowed for others' sake is not where these requests may go, and who is
+		// named is not allowed by that.
+		"http://127.0.0.1:6010/x": false, "https://127.0.0.1/x": false, "http://localhost:1/x": false, "https://localhost/x": false,
+		"http://[::1]:6010/x": false, "https://[::1]/x": false, "http://93.184.216.34/x": false, "https://93.184.216.34:8443/x": false,
+		"http://[::ffff:127.0.0.1]/x": false, "http://a.127.0.0.2/x": false,
 		"https://example.com/x": false, "https://evilpush.example.com/x": false, "https://push.example.com.evil.test/x": false,
-		"https://push.example.com:8443/x": false, "http://push.example.com/x": false, "https://93.184.216.34/x": false,
+		"https://push.example.com:8443/x": false, "http://push.example.com/x": false, "https://93.184.216.35/x": false,
 	} {
 		if err := g.Check(url); (err == nil) != ok {
 			t.Errorf("%s: %v", url, err)
 		}
+	}
+	if err := open.Only("localhost").Check("http://localhost:3000/x"); err != nil {
+		t.Errorf("localhost is named: %v", err)
 	}
 	if err := open.Check("https://example.com:8443/"); err != nil {
 		t.Errorf("the guard that it was made from has become narrow too: %v", err)

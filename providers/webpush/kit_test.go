@@ -50,7 +50,7 @@ func newLab(t testing.TB) *lab {
 		t.Fatal(err)
 	}
 	c := config(string(key))
-	c.Guard = egress.New(egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}).Only(Hosts()...)
+	c.Guard = egress.New(egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}).Only(append(Hosts(), "127.0.0.1")...)
 	p, err := New(c)
 	if err != nil {
 		t.Fatal(err)

@@ -107,7 +107,7 @@ func (w *World) DataDir() string { return w.path("data") }
 func (w *World) StartGateway() {
 	w.t.Helper()
 	w.Gateway = Start(w.t, "serve", "--apps", w.path("sim/apps.yaml"), "--data-dir", w.DataDir(), "--listen", w.listen, "--drain-for", "200ms",
-		"--egress-allow-cidr", "127.0.0.0/8")
+		"--egress-allow-cidr", "127.0.0.0/8", "--push-hosts", "127.0.0.1")
 	w.await(w.Gateway, w.URL+"/readyz")
 }
 
