@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -71,7 +72,7 @@ func (w *writing) add(n diaphone.Notice, stand *storage.Stand) {
 	switch _, down := kinds(stand); {
 	case n.Kind == down:
 		a.Ended = append(a.Ended, *stand)
-	case len(to) > 0 || len(wanting(w.app, down, n.Channel)) > 0:
+	case len(to) > 0 || wants(w.app, down, n.Channel):
 		a.Begun = append(a.Begun, *stand)
 	}
 }
@@ -118,6 +119,11 @@ func (e *Engine) write(ctx context.Context, a storage.Append) {
 			e.Wake(id)
 		}
 	}
+}
+
+// wants tells whether any webhook of an app wants to hear of something.
+func wants(app *diaphone.App, kind diaphone.NoticeKind, c diaphone.ChannelName) bool {
+	return slices.ContainsFunc(app.Webhooks, func(h diaphone.Webhook) bool { return h.Wants(kind, c) })
 }
 
 // wanting gives the webhooks of an app that want to hear of something.

@@ -96,6 +96,9 @@ func (l *ledger) stoodOne(v *level, due time.Time) {
 // note takes in what happens. It is called in the order in which it happens in each
 // channel. dropped: there is no room for the notice.
 func (l *ledger) note(n *diaphone.Notice, now time.Time) (dropped bool) {
+	if isLoose(n.Kind) && !wants(l.app, n.Kind, n.Channel) {
+		return false // it need not take the room of what somebody wants to hear
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.channel(n.Channel)
@@ -121,6 +124,11 @@ func (l *ledger) note(n *diaphone.Notice, now time.Time) (dropped bool) {
 		dropped = l.add(n)
 	}
 	return dropped
+}
+
+// isLoose tells whether a kind is no state that begins and ends.
+func isLoose(k diaphone.NoticeKind) bool {
+	return k == diaphone.ClientEvent || k == diaphone.CacheMiss || k == diaphone.SubscriptionCount
 }
 
 func (l *ledger) channel(name diaphone.ChannelName) *channel {

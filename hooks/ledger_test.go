@@ -27,7 +27,7 @@ func newBook(stands ...string) *book { return reopened(time.Unix(1_700_000_000, 
 
 // reopened is the book after a restart, when so much has been told.
 func reopened(now time.Time, stands []string) *book {
-	b := &book{ledger: newLedger(&diaphone.App{ID: "1"}), now: now}
+	b := &book{ledger: newLedger(&diaphone.App{ID: "1", Webhooks: []diaphone.Webhook{{Name: "a"}}}), now: now}
 	var all []storage.Stand
 	for _, s := range stands {
 		channel, user, _ := strings.Cut(s, " ")
@@ -235,6 +235,22 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 			t.Errorf("large event %d: dropped %v", i, dropped)
 		}
 	}
+}
+
+// What no webhook wants to hear takes no room from what one does.
+func TestWhatNobodyWantsDoesNotWait(t *testing.T) {
+	b := newBook()
+	b.app.Webhooks = []diaphone.Webhook{{Name: "a", Notices: []diaphone.NoticeKind{diaphone.ChannelVacated, diaphone.ClientEvent}, Prefixes: []string{"private-"}},
+		{Name: "b", Notices: []diaphone.NoticeKind{diaphone.CacheMiss}, Prefixes: []string{"cache-"}}}
+	for range maxWaiting + 1 {
+		b.happens("client_event cache-x 1", "cache_miss private-x", "subscription_count private-x 7", "client_event other 1")
+		b.pass(missEvery)
+	}
+	if len(b.waiting) > 0 || len(b.channels) > 0 {
+		t.Fatalf("%d wait, %d channels are remembered", len(b.waiting), len(b.channels))
+	}
+	b.happens("channel_occupied private-x", "client_event private-x 1", "cache_miss cache-x")
+	b.tells(t, "channel_occupied private-x", "client_event private-x 1", "cache_miss cache-x")
 }
 
 // However they come and go, however long the store takes nothing and whenever the
