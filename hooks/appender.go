@@ -108,6 +108,9 @@ func (e *Engine) write(ctx context.Context, a storage.Append) {
 			e.Logger.Error("the store does not take notices of webhooks; trying again every second", "notices", len(a.Notices), "error", err)
 		}
 		pause(ctx, time.Second, nil)
+		for _, l := range e.ledgers {
+			l.forget(time.Now()) // nothing is taken out of them meanwhile
+		}
 		if ctx.Err() != nil {
 			e.Logger.Error("stopped before the store took notices of webhooks: client events among them are lost", "notices", len(a.Notices))
 			return

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 	"time"
 
@@ -216,17 +217,7 @@ type change struct {
 func (l *ledger) take(now time.Time) (told []change, next time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for front := l.leaving.Front(); front != nil && !l.held; front = l.leaving.Front() {
-		v := front.Value.(*level)
-		if v.due.After(now) {
-			next = v.due
-			break
-		}
-		l.leaving.Remove(front)
-		v.leaving, v.up = nil, false
-		l.compare(v)
-		l.tidy(v)
-	}
+	next = l.expire(now)
 	for _, e := range l.waiting {
 		if e.level != nil {
 			told = l.tell(told, e.level)
@@ -236,6 +227,42 @@ func (l *ledger) take(now time.Time) (told []change, next time.Time) {
 	}
 	l.waiting, l.loose, l.bytes = nil, 0, 0
 	return told, next
+}
+
+// expire takes note of who has been gone for long enough, and says when the next
+// will have been.
+func (l *ledger) expire(now time.Time) (next time.Time) {
+	for front := l.leaving.Front(); front != nil && !l.held; front = l.leaving.Front() {
+		v := front.Value.(*level)
+		if v.due.After(now) {
+			return v.due
+		}
+		l.leaving.Remove(front)
+		v.leaving, v.up = nil, false
+		l.compare(v)
+		l.tidy(v)
+	}
+	return time.Time{}
+}
+
+// forget is for the time in which nothing can be taken: who has come and gone in it
+// need not wait to be told, for nobody knows of it.
+func (l *ledger) forget(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expire(now)
+	l.waiting = slices.DeleteFunc(l.waiting, func(e entry) bool {
+		v := e.level
+		if v == nil {
+			return e.notice.Kind == diaphone.SubscriptionCount && !l.channel(e.notice.Channel).up && !l.current(e.notice)
+		}
+		if v.up || v.told {
+			return false
+		}
+		v.waits = false
+		l.tidy(v)
+		return true
+	})
 }
 
 // tell tells a level if it still differs from what has been told.

@@ -237,6 +237,28 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	}
 }
 
+// While the store takes nothing, channels and members that come and go leave nothing
+// behind, and what was told before is not forgotten.
+func TestWhoComesAndGoesLeavesNothing(t *testing.T) {
+	b := newBook()
+	b.happens("channel_occupied presence-x", "member_added presence-x ana")
+	b.told()
+	for i := range 1000 {
+		c := fmt.Sprint(" presence-", i)
+		b.happens("channel_occupied"+c, "member_added"+c+" ana", fmt.Sprint("member_added presence-x ", i), "subscription_count"+c+" 1")
+		b.happens("member_removed"+c+" ana", "channel_vacated"+c, fmt.Sprint("member_removed presence-x ", i))
+		b.pass(time.Second)
+		b.forget(b.now)
+		if len(b.waiting) > 20 || len(b.channels) > 6 || len(b.channels["presence-x"].members) > 6 || b.leaving.Len() > 20 {
+			t.Fatalf("after %d: %d wait, %d channels, %d members and %d who leave are remembered", i, len(b.waiting), len(b.channels), len(b.channels["presence-x"].members), b.leaving.Len())
+		}
+	}
+	b.happens("member_removed presence-x ana", "channel_vacated presence-x", "channel_occupied news", "client_event news 1")
+	b.pass(grace)
+	b.forget(b.now)
+	b.tells(t, "channel_occupied news", "client_event news 1", "member_removed presence-x ana", "channel_vacated presence-x")
+}
+
 // What no webhook wants to hear takes no room from what one does.
 func TestWhatNobodyWantsDoesNotWait(t *testing.T) {
 	b := newBook()
@@ -273,7 +295,7 @@ func TestWhatIsToldIsOneTrueStory(t *testing.T) {
 		for range rapid.IntRange(1, 120).Draw(t, "steps") {
 			channel := "presence-" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "channel")
 			member := channel + " " + rapid.SampledFrom([]string{"x", "y"}).Draw(t, "user")
-			switch step := rapid.IntRange(0, 11).Draw(t, "step"); {
+			switch step := rapid.IntRange(0, 12).Draw(t, "step"); {
 			case step < 6 && in[member]:
 				b.happens("member_removed " + member)
 				delete(in, member)
@@ -287,9 +309,11 @@ func TestWhatIsToldIsOneTrueStory(t *testing.T) {
 				}
 				b.happens("member_added " + member)
 				in[channel], in[member] = true, true
-			case step < 8:
+			case step < 7:
+				b.forget(b.now)
+			case step < 9:
 				b.pass(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
-			case step < 11:
+			case step < 12:
 				tell()
 			default: // killed, and what has been told is kept
 				b = reopened(b.now, slices.Collect(maps.Keys(stand)))
