@@ -95,6 +95,19 @@ func TestABatchIsTwenty(t *testing.T) {
 	})
 }
 
+// A clock that was set back says of what waits that it is yet to come: that holds up
+// nothing.
+func TestAClockThatWasSetBack(t *testing.T) {
+	inWorld(t, func(w *world) {
+		defer w.run()()
+		id := diaphone.WebhookID{App: "1", Name: "a"}
+		w.put(id, time.Now().Add(time.Hour), "early")
+		w.engine.Wake(id)
+		pass(time.Second)
+		w.expect("one", "client_event news early")
+	})
+}
+
 func TestRetriesKeepTheOrder(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.ends["one"].answer = func(nth int, _ *http.Request) *http.Response {

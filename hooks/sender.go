@@ -96,7 +96,7 @@ func (s *sender) gather(ctx context.Context) []storage.QueuedNotice {
 		}
 		wait := tick
 		if len(notices) > 0 {
-			wait = min(batchWindow, time.Until(notices[0].Since.Add(batchWindow)))
+			wait = stillOpen(notices[0].Since, time.Now())
 		}
 		if len(notices) == batchSize || wait <= 0 {
 			return notices
@@ -104,6 +104,15 @@ func (s *sender) gather(ctx context.Context) []storage.QueuedNotice {
 		pause(ctx, wait, s.wake)
 	}
 	return nil
+}
+
+// stillOpen is how long a batch that has waited since then waits for more. If that is
+// yet to come the clock was set back, and nothing says how long it has waited.
+func stillOpen(since, now time.Time) time.Duration {
+	if now.Before(since) {
+		return 0
+	}
+	return since.Add(batchWindow).Sub(now)
 }
 
 // attempt makes one request.

@@ -184,6 +184,16 @@ func (w *world) happens(lines ...string) {
 	}
 }
 
+// put puts a client event into the log of a webhook, as of that time.
+func (w *world) put(id diaphone.WebhookID, at time.Time, data string) {
+	w.t.Helper()
+	n := diaphone.Notice{ID: diaphone.NewNoticeID(at), At: at, Kind: diaphone.ClientEvent, Channel: "news", Event: "client-e", Socket: "1.2", Data: data}
+	err := w.store.Append(context.Background(), storage.Append{Notices: []storage.AddressedNotice{{Notice: n, Webhooks: []diaphone.WebhookID{id}}}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // hears gives what an endpoint has taken in, one line for each event of each request.
 func (w *world) hears(host string) (lines []string) {
 	w.t.Helper()
