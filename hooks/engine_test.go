@@ -252,6 +252,45 @@ func TestDeadLetters(t *testing.T) {
 	})
 }
 
+// A gateway that was stopped for days is no endpoint that was away: what has grown old
+// meanwhile is tried for an hour before it is given up.
+func TestAStopOfDaysBuriesNothing(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		down          time.Duration // of the endpoint, after the start
+		buried, taken int
+	}{
+		{"one attempt in vain", 100 * time.Millisecond, 0, 3},
+		{"most of an hour in vain", 55 * time.Minute, 0, 3},
+		{"gone for longer", 2 * time.Hour, 2, 1},
+	} {
+		inWorld(t, func(w *world) {
+			begun := time.Now()
+			w.ends["one"].answer = func(int, *http.Request) *http.Response {
+				if time.Since(begun) < c.down {
+					return status(500)
+				}
+				return status(200)
+			}
+			defer w.run()()
+			id := diaphone.WebhookID{App: "1", Name: "a"}
+			w.put(id, begun.Add(-72*time.Hour), "older")
+			w.put(id, begun.Add(-25*time.Hour), "old")
+			w.put(id, begun.Add(-20*time.Hour), "young")
+			w.engine.Wake(id)
+			pass(3 * time.Hour)
+			q, err := w.store.Queues(context.Background(), "1")
+			if err != nil || len(q) != 1 || q[0].Dead != int64(c.buried) || q[0].Pending != 0 {
+				t.Errorf("%s: %+v, %v", c.name, q, err)
+			}
+			all := w.ends["one"].requests()
+			if last := all[len(all)-1].events(t); len(last) != c.taken {
+				t.Errorf("%s: at last %+v", c.name, last)
+			}
+		})
+	}
+}
+
 // However much has become too old, it is all given up at once.
 func TestAllThatIsOldIsGivenUp(t *testing.T) {
 	inWorld(t, func(w *world) {

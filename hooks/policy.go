@@ -19,12 +19,14 @@ import (
 
 // How often an endpoint is tried: full jitter over a window that doubles (AWS
 // Architecture Blog, "Exponential Backoff And Jitter"), up to a minute, so that an
-// endpoint that is back is found soon, for a day.
+// endpoint that is back is found soon, for a day. Age alone gives nothing up: after a
+// stop of days all is old, and an endpoint that is slow takes what is.
 const (
 	firstWindow = time.Second
 	maxWindow   = time.Minute
 	maxAdvice   = time.Hour // a longer Retry-After is taken as this
-	giveUpAfter = 24 * time.Hour
+	giveUpAfter = 24 * time.Hour // of what waits
+	giveUpUpon  = time.Hour      // of attempts in vain, by this process
 )
 
 // answer is what became of one attempt.

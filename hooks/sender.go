@@ -78,7 +78,7 @@ func (s *sender) run(ctx, last context.Context) {
 			return // cut short by us, which is not the endpoint's fault
 		}
 		wait := s.failed(&a)
-		if time.Since(notices[0].Since) > giveUpAfter {
+		if time.Since(notices[0].Since) > giveUpAfter && time.Since(s.state.FailingSince) > giveUpUpon {
 			s.bury(ctx, &a)
 		}
 		pause(ctx, wait, nil)
