@@ -187,7 +187,7 @@ func TestABrowserIsAdded(t *testing.T) {
 	if err := os.WriteFile(file, []byte(foreign), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := d.run("devices", "add", "bobs", "--platform", "web", "--subscription", file); code != 2 || !strings.Contains(errs, "https") {
+	if _, errs, code := d.run("devices", "add", "bobs", "--platform", "web", "--subscription", file); code != 2 || !strings.Contains(errs, "none of those that are allowed") {
 		t.Errorf("an endpoint in a private network: exit code %d, want 2\n%s", code, errs)
 	}
 }
