@@ -35,7 +35,8 @@ func (e *Engine) appendAll(ctx context.Context) (wait time.Duration) {
 		w.app = l.app
 		told, next := l.take(now)
 		for i := range told {
-			w.add(told[i].notice, told[i].stand)
+			n := told[i].notice
+			w.add(n, told[i].stand, e.addressees(ctx, l.app, &n))
 		}
 		if !next.IsZero() {
 			wait = min(wait, next.Sub(now))
@@ -47,6 +48,30 @@ func (e *Engine) appendAll(ctx context.Context) (wait time.Duration) {
 	return wait
 }
 
+// addressees are the webhooks into whose logs a notice goes.
+func (e *Engine) addressees(ctx context.Context, app *diaphone.App, n *diaphone.Notice) []diaphone.WebhookID {
+	to := wanting(app, n.Kind, n.Channel)
+	if isLoose(n.Kind) {
+		to = slices.DeleteFunc(to, func(id diaphone.WebhookID) bool { return e.overflows(ctx, id) })
+	}
+	for _, id := range to {
+		e.logs.upTo[id]++
+	}
+	return to
+}
+
+// overflows tells whether a notice that is no state has to be dropped, and counts it.
+func (e *Engine) overflows(ctx context.Context, id diaphone.WebhookID) bool {
+	full, err := e.logs.full(ctx, id)
+	if err != nil && ctx.Err() == nil {
+		e.Logger.Error("cannot read how much waits for a webhook", "webhook", id, "error", err)
+	}
+	if full {
+		count(e.Metrics.dropped, id, 1)
+	}
+	return full
+}
+
 // writing collects notices into writes of the store.
 type writing struct {
 	app     *diaphone.App
@@ -56,8 +81,7 @@ type writing struct {
 }
 
 // add addresses a notice. With a stand, the notice says that this begins or ends.
-func (w *writing) add(n diaphone.Notice, stand *storage.Stand) {
-	to := wanting(w.app, n.Kind, n.Channel)
+func (w *writing) add(n diaphone.Notice, stand *storage.Stand, to []diaphone.WebhookID) {
 	if len(to) == 0 && stand == nil {
 		return
 	}

@@ -24,7 +24,8 @@ const Timeout = 4 * time.Second
 // tick covers wake-ups that were lost.
 const tick = 30 * time.Second
 
-// Config names the parts of an Engine. All but the durations are required.
+// Config names the parts of an Engine. All but the durations and MaxPending are
+// required.
 type Config struct {
 	Apps    []*diaphone.App
 	Notices storage.Notices
@@ -37,6 +38,10 @@ type Config struct {
 	// RestartGrace is how long after a start nobody is told as gone: clients come
 	// back after 1 to 25 seconds. Default 30 s.
 	RestartGrace time.Duration
+	// MaxPending is about how many notices wait in the log of a webhook before those
+	// that are no state (client events, cache misses, counts) are dropped. Default
+	// 500,000.
+	MaxPending int
 	// DrainTimeout bounds what is done when Run is told to stop: the last write to
 	// the store, and requests under way. Default 5 s.
 	DrainTimeout time.Duration
@@ -47,6 +52,7 @@ type Engine struct {
 	Config
 	ledgers map[diaphone.AppID]*ledger // of the apps that have webhooks
 	senders map[diaphone.WebhookID]*sender
+	logs    *backlogs
 	wake    chan struct{} // of the appender
 	hurry   chan struct{}
 	hurried sync.Once
@@ -57,6 +63,9 @@ type Engine struct {
 func New(ctx context.Context, c Config) (*Engine, error) {
 	if c.RestartGrace == 0 {
 		c.RestartGrace = 30 * time.Second
+	}
+	if c.MaxPending == 0 {
+		c.MaxPending = 500_000
 	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 5 * time.Second
@@ -70,6 +79,10 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		senders: map[diaphone.WebhookID]*sender{},
 		wake:    make(chan struct{}, 1),
 		hurry:   make(chan struct{}),
+	}
+	var err error
+	if e.logs, err = newBacklogs(ctx, c.Notices, c.MaxPending); err != nil {
+		return nil, fmt.Errorf("read how much waits for webhooks: %w", err)
 	}
 	for _, app := range c.Apps {
 		if len(app.Webhooks) == 0 {

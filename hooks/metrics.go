@@ -28,7 +28,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		appended:  counter("notices_appended_total", "Notices put into the log of a webhook."),
 		delivered: counter("notices_delivered_total", "Notices that the endpoint has taken."),
 		buried:    counter("notices_buried_total", "Notices given up after a day, now dead letters."),
-		dropped:   counter("notices_dropped_total", "Client events and cache misses dropped because the store took nothing."),
+		dropped:   counter("notices_dropped_total", "Client events, cache misses and counts dropped because the store took nothing or too many notices wait."),
 		attempts:  counter("attempts_total", "Requests, by class of the answer.", "answer"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "diaphone_webhook_attempt_duration_seconds",
 			Help: "From sending a request to the answer.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 11)}, hook),

@@ -24,7 +24,7 @@ import (
 const (
 	firstWindow = time.Second
 	maxWindow   = time.Minute
-	maxAdvice   = time.Hour // a longer Retry-After is taken as this
+	maxAdvice   = time.Hour      // a longer Retry-After is taken as this
 	giveUpAfter = 24 * time.Hour // of what waits
 	giveUpUpon  = time.Hour      // of attempts in vain, by this process
 )

@@ -103,6 +103,8 @@ type world struct {
 	engine *hooks.Engine
 	log    written
 	faulty *shaky // between engine and store; nil: nobody
+	most   int    // MaxPending
+	counts *prometheus.Registry
 }
 
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -149,8 +151,9 @@ func (w *world) run() (stop func()) {
 	if w.store, err = bolt.Open(w.path, bolt.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		w.t.Fatal(err)
 	}
-	c := hooks.Config{Apps: []*diaphone.App{{ID: "none"}, w.app}, Notices: w.store, Client: &http.Client{Transport: w},
-		Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Metrics: hooks.NewMetrics(prometheus.NewRegistry())}
+	w.counts = prometheus.NewRegistry()
+	c := hooks.Config{Apps: []*diaphone.App{{ID: "none"}, w.app}, Notices: w.store, Client: &http.Client{Transport: w}, MaxPending: w.most,
+		Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Metrics: hooks.NewMetrics(w.counts)}
 	if w.faulty != nil {
 		w.faulty.Notices, c.Notices = w.store, w.faulty
 	}
@@ -192,6 +195,23 @@ func (w *world) put(id diaphone.WebhookID, at time.Time, data string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// dropped is how many notices of a webhook were.
+func (w *world) dropped(webhook string) (n int) {
+	w.t.Helper()
+	families, err := w.counts.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "diaphone_webhook_notices_dropped_total" && m.GetLabel()[1].GetValue() == webhook {
+				n += int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return n
 }
 
 // hears gives what an endpoint has taken in, one line for each event of each request.
