@@ -19,10 +19,19 @@ const (
 // keepLogs puts what is to be told into the logs until ctx ends, and at last what
 // waits then; last bounds that.
 func (e *Engine) keepLogs(ctx, last context.Context) {
+	e.forgetStrayed(last)
 	for ctx.Err() == nil {
 		pause(ctx, e.appendAll(last), e.wake)
 	}
 	e.appendAll(last)
+}
+
+// forgetStrayed removes what nobody is told about any more.
+func (e *Engine) forgetStrayed(ctx context.Context) {
+	for some := range slices.Chunk(e.strayed, appendNotices) {
+		e.write(ctx, storage.Append{Ended: some})
+	}
+	e.strayed = nil
 }
 
 // appendAll writes all that is to be told now, and says how long nothing more will

@@ -53,7 +53,8 @@ type Engine struct {
 	ledgers map[diaphone.AppID]*ledger // of the apps that have webhooks
 	senders map[diaphone.WebhookID]*sender
 	logs    *backlogs
-	wake    chan struct{} // of the appender
+	strayed []storage.Stand // until they are removed
+	wake    chan struct{}   // of the appender
 	hurry   chan struct{}
 	hurried sync.Once
 }
@@ -88,33 +89,43 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		if len(app.Webhooks) == 0 {
 			continue
 		}
-		l := newLedger(app)
-		if err := l.load(ctx, c.Notices, time.Now().Add(c.RestartGrace)); err != nil {
-			return nil, fmt.Errorf("read what webhooks of app %s have told: %w", app.ID, err)
-		}
-		e.ledgers[app.ID] = l
+		e.ledgers[app.ID] = newLedger(app)
 		for i := range app.Webhooks {
 			s := newSender(e, app, &app.Webhooks[i])
 			e.senders[s.id] = s
 		}
 	}
+	if err := e.load(ctx); err != nil {
+		return nil, fmt.Errorf("read what webhooks have told: %w", err)
+	}
 	return e, nil
 }
 
-func (l *ledger) load(ctx context.Context, from storage.Notices, settled time.Time) error {
-	var all []storage.Stand
+// load takes over what has been told before. What apps were told that have no webhooks
+// any more is strayed: nobody will be told that it ends.
+func (e *Engine) load(ctx context.Context) error {
+	of := map[diaphone.AppID][]storage.Stand{}
 	for page := (storage.Page{Limit: storage.MaxPage}); ; {
-		some, next, err := from.Standing(ctx, l.app.ID, page)
+		some, next, err := e.Notices.Standing(ctx, "", page)
 		if err != nil {
 			return err
 		}
-		all = append(all, some...)
+		for _, s := range some {
+			if e.ledgers[s.App] == nil {
+				e.strayed = append(e.strayed, s)
+			} else {
+				of[s.App] = append(of[s.App], s)
+			}
+		}
 		if next == "" {
 			break
 		}
 		page.Cursor = next
 	}
-	l.stood(all, settled)
+	settled := time.Now().Add(e.RestartGrace)
+	for app, all := range of {
+		e.ledgers[app].stood(all, settled)
+	}
 	return nil
 }
 

@@ -370,6 +370,42 @@ func TestFilters(t *testing.T) {
 	})
 }
 
+// What apps were told that declare no webhook any more, or are not there any more, is
+// forgotten; if they declare one again they are told anew.
+func TestWhatNobodyIsToldAnyMoreIsForgotten(t *testing.T) {
+	inWorld(t, func(w *world) {
+		s := &shaky{}
+		w.faulty = s
+		stop := w.run()
+		w.happens("channel_occupied news")
+		strays := []storage.Stand{{App: "none", Channel: "presence-x"}, {App: "none", Channel: "presence-x", User: "ana"}}
+		for i := range storage.MaxPage + 1 {
+			strays = append(strays, storage.Stand{App: "gone", Channel: diaphone.ChannelName(fmt.Sprint("c", i))})
+		}
+		if err := w.store.Append(context.Background(), storage.Append{Begun: strays}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		stop()
+		stop = w.run()
+		s.set(true)
+		pass(5 * time.Second)
+		s.set(false)
+		pass(5 * time.Second)
+		stop()
+		if standing := w.standing(); !slices.Equal(standing, []string{"news"}) {
+			t.Errorf("%q stand", standing)
+		}
+		w.app.Webhooks = nil
+		stop = w.run()
+		pass(time.Second)
+		stop()
+		if standing := w.standing(); len(standing) > 0 {
+			t.Errorf("%q stand", standing)
+		}
+	})
+}
+
 func TestAFullStoreLosesNoState(t *testing.T) {
 	inWorld(t, func(w *world) {
 		s := &shaky{}

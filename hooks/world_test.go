@@ -244,12 +244,12 @@ func (w *world) standing() (all []string) {
 		w.t.Fatal(err)
 	}
 	defer store.Close()
-	page, _, err := store.Standing(context.Background(), "1", storage.Page{Limit: 10})
+	page, _, err := store.Standing(context.Background(), "", storage.Page{Limit: 10})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	for _, s := range page {
-		all = append(all, strings.TrimSpace(fmt.Sprintln(s.Channel, s.User)))
+		all = append(all, strings.TrimPrefix(strings.TrimSpace(fmt.Sprintln(s.App, s.Channel, s.User)), "1 "))
 	}
 	slices.Sort(all)
 	return all

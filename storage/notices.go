@@ -45,7 +45,8 @@ type Notices interface {
 	// declared any more), at most limit of them. It goes through a queue from its front and
 	// stops at the first that stays. more: call again.
 	SweepNotices(ctx context.Context, before time.Time, keep []diaphone.WebhookID, limit int) (removed int, more bool, err error)
-	// Standing gives a page of what an app's backends have been told that still stands.
+	// Standing gives a page of what the backends of an app, or (empty) of all, have been
+	// told that still stands.
 	Standing(ctx context.Context, app diaphone.AppID, page Page) (standing []Stand, next string, err error)
 }
 

@@ -35,7 +35,10 @@ func (s *Store) Standing(ctx context.Context, app diaphone.AppID, page storage.P
 	if err := checkLimit(page); err != nil {
 		return nil, "", err
 	}
-	of := appKey(app)
+	var of key
+	if app != "" {
+		of = appKey(app)
+	}
 	list := cursor{kind: "standing", of: string(of)}
 	after, err := list.parseKey(page.Cursor)
 	if err != nil {

@@ -372,6 +372,11 @@ func standing(e *env) {
 	}
 	list(e, e.front(hook, 10), "the notice that came with it", "1:a")
 	equal(e, len(e.standing(other, 10)), 1, "standing of the other app")
+	for _, limit := range []int{1, 2, 10} {
+		all := e.standing("", limit)
+		equal(e, len(all), 3, "standing of all apps, in pages of %d", limit)
+		equal(e, slices.Contains(all, foreign) && slices.Contains(all, occupied), true, "%v has those of both apps", all)
+	}
 }
 
 func standingPages(e *env) {
