@@ -47,13 +47,14 @@ func (g *guard) trips() bool {
 }
 
 // watch looks at what an answer says of its token, and keeps a mass event from doing
-// harm: dead tokens are kept, and for wrong ones the lane waits.
+// harm: dead tokens are kept, and for wrong ones the lane waits. Not so where users say
+// where tokens lead: a few subscriptions of somebody's own making would stop all others.
 func (l *lane) watch(now time.Time, a *attempted) {
 	verdict := a.outcome.Verdict
 	if verdict == diaphone.Accepted || verdict == diaphone.Gone {
 		l.dead.note(now, verdict == diaphone.Gone)
 	}
-	if verdict == diaphone.Accepted || verdict == diaphone.Suspect {
+	if (verdict == diaphone.Accepted || verdict == diaphone.Suspect) && !l.foreign {
 		l.wrong.note(now, verdict == diaphone.Suspect)
 	}
 	dead, wrong := l.dead.trips(), l.wrong.trips()

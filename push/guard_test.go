@@ -1,6 +1,8 @@
 package push_test
 
 import (
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -40,6 +42,41 @@ func TestMostTokensRefusedAtOnce(t *testing.T) {
 			t.Errorf("%+v, want all %d that were pending delivered", done, c.Pending)
 		}
 		w.allKeepTheirTokens(100)
+	})
+}
+
+// Who registers subscriptions of his own making does not stop the Web Push of others:
+// their endpoints say what he wants.
+func TestAUserCannotPauseWebPush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, diaphone.Credential{Concurrency: 10, Provider: diaphone.WebPush}, func(d *diaphone.Delivery, nth int) diaphone.Outcome {
+			if strings.HasPrefix(string(d.Device), "bogus") {
+				return diaphone.Outcome{Verdict: diaphone.Suspect, Status: 403}
+			}
+			return accept(d, nth)
+		})
+		defer w.run()()
+		browser := func(id, channel string) {
+			w.put(diaphone.Device{App: "1", ID: diaphone.DeviceID(id), Platform: diaphone.Web, User: "ana",
+				Channels: []diaphone.ChannelName{diaphone.ChannelName(channel)},
+				Tokens:   []diaphone.Token{{Kind: diaphone.TokenWebPush, Value: diaphone.Secret(id)}}})
+		}
+		for i := range 100 {
+			browser(fmt.Sprint("bogus-", i), "his")
+		}
+		browser("honest", "news")
+		his := w.send(toChannel("his"), 36000, diaphone.Always)
+		w.until(time.Minute, w.finished(his))
+		begun := time.Now()
+		ours := w.send(toChannel("news"), 36000, diaphone.Always)
+		w.until(time.Minute, w.finished(ours))
+		if took := time.Since(begun); took > 5*time.Second || w.counts(ours).Delivered != 1 {
+			t.Errorf("%+v after %s", w.counts(ours), took)
+		}
+		if c := w.counts(his); c.Failed != 100 {
+			t.Errorf("%+v", c)
+		}
+		w.allKeepTheirTokens(101)
 	})
 }
 

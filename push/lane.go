@@ -17,6 +17,7 @@ type lane struct {
 	id       diaphone.Lane
 	engine   *Engine
 	provider providers.Provider // nil: the credential is not declared any more
+	foreign  bool               // users say where its tokens lead, and so what is answered
 	appetite int                // how many deliveries to hold claimed
 
 	wake    chan struct{}
@@ -49,7 +50,7 @@ func newLane(e *Engine, id diaphone.Lane, c diaphone.Credential) *lane {
 		appetite = min(slots, max(1, int(c.Rate)))
 	}
 	l := &lane{
-		id: id, engine: e, provider: e.Providers[id], appetite: appetite, window: newWindow(slots),
+		id: id, engine: e, provider: e.Providers[id], foreign: c.Provider == diaphone.WebPush, appetite: appetite, window: newWindow(slots),
 		wake:    make(chan struct{}, 1),
 		ended:   make(chan attempted, slots),
 		settled: make(chan settlement, 1),

@@ -86,7 +86,10 @@ type world struct {
 const credential = "fcm"
 
 func start(t *testing.T, c diaphone.Credential, answer func(*diaphone.Delivery, int) diaphone.Outcome) *world {
-	c.Name, c.Provider = credential, diaphone.FCM
+	c.Name = credential
+	if c.Provider == "" {
+		c.Provider = diaphone.FCM
+	}
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "store.db"), vendor: &vendor{answer: answer},
 		app: &diaphone.App{ID: "1", Credentials: []diaphone.Credential{c}}}
 	w.open()
