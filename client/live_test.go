@@ -105,7 +105,8 @@ func TestPublishBatch(t *testing.T) {
 	s, c := start(t)
 	ctx := within(t, time.Minute)
 	message := func(channel, key string) wire.BatchMessage {
-		return wire.BatchMessage{To: wire.Audience{Channels: []diaphone.ChannelName{diaphone.ChannelName(channel)}}, Event: &wire.Event{Name: "e"}, IdempotencyKey: key}
+		return wire.BatchMessage{IdempotencyKey: key, NewMessage: wire.NewMessage{
+			To: wire.Audience{Channels: []diaphone.ChannelName{diaphone.ChannelName(channel)}}, Event: &wire.Event{Name: "e"}}}
 	}
 	batch := []wire.BatchMessage{message("a", ""), message("b c", ""), message("d", "own")}
 	results, err := c.PublishBatch(ctx, batch, "nightly")

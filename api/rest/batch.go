@@ -106,7 +106,7 @@ func readMessage(c *call, raw []byte) (m *diaphone.Message, key string, err erro
 	if in.IdempotencyKey != "" && !usableKey(in.IdempotencyKey) {
 		return nil, "", diaphone.InvalidField("/idempotency_key", "malformed", "a key has 1 to %d printable ASCII characters", MaxIdempotencyKey)
 	}
-	m, err = messageOf(c.app.ID, &wire.NewMessage{To: in.To, Event: in.Event, Notification: in.Notification, When: in.When, Confirm: in.Confirm})
+	m, err = messageOf(c.app.ID, &in.NewMessage)
 	return m, in.IdempotencyKey, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api/apitest"
@@ -130,6 +131,36 @@ func TestABatchKeepsTheOrderOfItsEvents(t *testing.T) {
 	}
 	if len(fanned) != 100 {
 		t.Errorf("%d events", len(fanned))
+	}
+}
+
+// A message of a batch has all that a single one has, also what proves that it was taken.
+func TestAMessageOfABatchIsConfirmed(t *testing.T) {
+	s := apitest.Start(t, apitest.Options{})
+	must(t, s.Do(apitest.Token1, "PUT", "/v1/devices/d1", `{"platform":"ios","user_id":"ana","tokens":[{"kind":"apns","value":"ab"}]}`), 201)
+	confirmed := func(by, within string) string {
+		return `{"to":{"users":["ana"]},"event":{"name":"e"},"notification":{"title":"x"},"when":"away","confirm":{"by":"` + by + `","within":` + within + `}}`
+	}
+	b := postBatch(t, s, batchOf(confirmed("receipt", "30"), confirmed("pong", "20"), confirmed("wink", "1"), confirmed("pong", "31"),
+		`{"to":{"users":["ana"]},"notification":{"title":"x"},"confrm":{}}`))
+	if got := statuses(t, b); got != "202 202 422 422 422" {
+		t.Fatal(got)
+	}
+	for i, want := range map[int]string{2: "/messages/2/confirm/by", 3: "/messages/3/confirm/within", 4: "/messages/4/confrm"} {
+		if p := b.Data[i].Problem; p.Errors[0].Pointer != want {
+			t.Errorf("%+v, want a pointer to %s", p, want)
+		}
+	}
+	if p := b.Data[4].Problem; !strings.Contains(p.Detail, `did you mean "confirm"?`) {
+		t.Errorf("%s", p.Detail)
+	}
+	fanned := s.Fanned()
+	if len(fanned) != 2 || fanned[0].Awaited == nil || fanned[1].Awaited == nil {
+		t.Fatalf("%+v", fanned)
+	}
+	first, second := fanned[0].Awaited, fanned[1].Awaited
+	if first.By != diaphone.ByReceipt || second.By != diaphone.ByPong || time.Until(first.Until) < 21*time.Second || time.Until(second.Until) > 20*time.Second {
+		t.Errorf("%+v %+v", first, second)
 	}
 }
 

@@ -31,7 +31,10 @@ func jsonNames(t reflect.Type) []string {
 		return nil
 	}
 	var names []string
-	for f := range t.Fields() {
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous { // its members are seen as the type's own
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		names = append(names, name)
 	}

@@ -1,7 +1,5 @@
 package wire
 
-import "github.com/diaphone-dev/diaphone"
-
 // NewBatch is the body of POST /v1/messages/batch.
 type NewBatch struct {
 	Messages []BatchMessage `json:"messages"`
@@ -9,12 +7,8 @@ type NewBatch struct {
 
 // BatchMessage is a NewMessage with an idempotency key of its own.
 type BatchMessage struct {
-	To             Audience               `json:"to"`
-	Event          *Event                 `json:"event,omitzero"`
-	Notification   *diaphone.Notification `json:"notification,omitzero"`
-	When           diaphone.When          `json:"when,omitzero"`
-	Confirm        *Confirm               `json:"confirm,omitzero"`
-	IdempotencyKey string                 `json:"idempotency_key,omitzero"`
+	NewMessage
+	IdempotencyKey string `json:"idempotency_key,omitzero"`
 }
 
 // Batch is the answer to POST /v1/messages/batch.
