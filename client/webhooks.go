@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/http"
 	"net/url"
@@ -30,22 +31,46 @@ func (c *Client) AllDeadLetters(ctx context.Context, webhook string) iter.Seq2[w
 	return all(func(o PageOptions) (wire.Page[wire.DeadLetter], error) { return c.DeadLetters(ctx, webhook, o) })
 }
 
-// ResendDeadLetters has dead letters sent again: those with the sequence numbers,
-// or (none) all. While More is true, there are others: call it again.
+// errNoneChosen keeps an empty selection from meaning everything, as it does on the wire.
+var errNoneChosen = errors.New("no dead letters are chosen: name their sequence numbers")
+
+// ResendDeadLetters has the dead letters with the sequence numbers sent again. No
+// number at all is an error.
 func (c *Client) ResendDeadLetters(ctx context.Context, webhook string, sequences ...uint64) (wire.Handled, error) {
-	var h wire.Handled
-	_, err := c.do(ctx, request{method: http.MethodPost, path: deadLettersPath(webhook) + "/resend", body: wire.Chosen{Sequences: sequences}}, &h)
+	if len(sequences) == 0 {
+		return wire.Handled{}, errNoneChosen
+	}
+	return c.resend(ctx, webhook, wire.Chosen{Sequences: sequences})
+}
+
+// ResendAllDeadLetters has all dead letters sent again, as many as one request does.
+// While More is true, there are others: call it again.
+func (c *Client) ResendAllDeadLetters(ctx context.Context, webhook string) (wire.Handled, error) {
+	return c.resend(ctx, webhook, wire.Chosen{})
+}
+
+func (c *Client) resend(ctx context.Context, webhook string, chosen wire.Chosen) (h wire.Handled, err error) {
+	_, err = c.do(ctx, request{method: http.MethodPost, path: deadLettersPath(webhook) + "/resend", body: chosen}, &h)
 	return h, err
 }
 
-// DiscardDeadLetters forgets dead letters, chosen as ResendDeadLetters does.
+// DiscardDeadLetters forgets the dead letters with the sequence numbers. No number at
+// all is an error.
 func (c *Client) DiscardDeadLetters(ctx context.Context, webhook string, sequences ...uint64) (wire.Handled, error) {
-	q := url.Values{}
-	if len(sequences) > 0 {
-		q.Set("sequences", joined(sequences))
+	if len(sequences) == 0 {
+		return wire.Handled{}, errNoneChosen
 	}
-	var h wire.Handled
-	_, err := c.do(ctx, request{method: http.MethodDelete, path: deadLettersPath(webhook), query: q}, &h)
+	return c.discard(ctx, webhook, url.Values{"sequences": {joined(sequences)}})
+}
+
+// DiscardAllDeadLetters forgets all dead letters, as many as one request does. While
+// More is true, there are others: call it again.
+func (c *Client) DiscardAllDeadLetters(ctx context.Context, webhook string) (wire.Handled, error) {
+	return c.discard(ctx, webhook, nil)
+}
+
+func (c *Client) discard(ctx context.Context, webhook string, q url.Values) (h wire.Handled, err error) {
+	_, err = c.do(ctx, request{method: http.MethodDelete, path: deadLettersPath(webhook), query: q}, &h)
 	return h, err
 }
 

@@ -43,10 +43,17 @@ func TestWebhooks(t *testing.T) {
 	if h, err := c.DiscardDeadLetters(ctx, "backend", 1, 3); err != nil || h.Count != 1 || h.More {
 		t.Errorf("%+v %v", h, err)
 	}
-	if h, err := c.DiscardDeadLetters(ctx, "backend"); err != nil || h.Count != 1000 || !h.More {
+	var none []uint64 // a selection that came out empty touches nothing
+	if h, err := c.DiscardDeadLetters(ctx, "backend", none...); err == nil || h.Count != 0 {
 		t.Errorf("%+v %v", h, err)
 	}
-	if h, err := c.ResendDeadLetters(ctx, "backend"); err != nil || h.Count != 1 || h.More {
+	if h, err := c.ResendDeadLetters(ctx, "backend", none...); err == nil || h.Count != 0 {
+		t.Errorf("%+v %v", h, err)
+	}
+	if h, err := c.DiscardAllDeadLetters(ctx, "backend"); err != nil || h.Count != 1000 || !h.More {
+		t.Errorf("%+v %v", h, err)
+	}
+	if h, err := c.ResendAllDeadLetters(ctx, "backend"); err != nil || h.Count != 1 || h.More {
 		t.Errorf("%+v %v", h, err)
 	}
 	var p *client.Problem

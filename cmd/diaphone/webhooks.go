@@ -110,7 +110,12 @@ func (w *webhooksResendCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	return w.handle(c, "resent", api.ResendDeadLetters)
+	if len(w.Sequences) == 0 {
+		return w.handle(c, "resent", api.ResendAllDeadLetters)
+	}
+	return w.handle(c, "resent", func(ctx context.Context, webhook string) (wire.Handled, error) {
+		return api.ResendDeadLetters(ctx, webhook, w.Sequences...)
+	})
 }
 
 type webhooksDiscardCmd struct {
@@ -127,15 +132,20 @@ func (w *webhooksDiscardCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	return w.handle(c, "discarded", api.DiscardDeadLetters)
+	if w.All {
+		return w.handle(c, "discarded", api.DiscardAllDeadLetters)
+	}
+	return w.handle(c, "discarded", func(ctx context.Context, webhook string) (wire.Handled, error) {
+		return api.DiscardDeadLetters(ctx, webhook, w.Sequences...)
+	})
 }
 
 // handle calls again while there is more. When a call fails, what was done before
 // it is told.
-func (w *chosen) handle(c *console, done string, call func(ctx context.Context, webhook string, sequences ...uint64) (wire.Handled, error)) error {
+func (w *chosen) handle(c *console, done string, call func(ctx context.Context, webhook string) (wire.Handled, error)) error {
 	count := 0
 	for more := true; more; {
-		h, err := call(c.ctx, w.Webhook, w.Sequences...)
+		h, err := call(c.ctx, w.Webhook)
 		if err != nil {
 			if count > 0 {
 				c.note("%d dead letters of %s were %s", count, w.Webhook, done)
