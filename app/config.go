@@ -52,6 +52,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--drain-for %s: 0 or more", c.DrainFor)
 	case c.StopWithin < time.Second:
 		return fmt.Errorf("--stop-within %s: at least 1s", c.StopWithin)
+	case c.DrainFor >= c.StopWithin:
+		return fmt.Errorf("--drain-for %s has to be shorter than --stop-within %s, else the stop cuts off the sockets that are left", c.DrainFor, c.StopWithin)
 	case c.Retention < minRetention:
 		return fmt.Errorf("--retention %s: at least %s, because idempotency keys are promised to work that long", c.Retention, minRetention)
 	}
