@@ -11,6 +11,7 @@ import (
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api/wire"
 	"github.com/diaphone-dev/diaphone/client"
+	"github.com/diaphone-dev/diaphone/storage"
 )
 
 type sendCmd struct {
@@ -34,6 +35,9 @@ type sendCmd struct {
 
 // Run sends; with --wait it follows the deliveries to their end.
 func (s *sendCmd) Run(c *console) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	api, err := s.client()
 	if err != nil {
 		return err
@@ -46,14 +50,52 @@ func (s *sendCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	if !s.Wait {
-		if s.JSON {
-			return c.json(published)
-		}
-		_, err := fmt.Fprintf(c.out, "%s accepted\n", published.ID)
-		return err
+	if s.Wait {
+		return s.follow(c, api, published.ID)
 	}
-	return s.follow(c, api, published.ID)
+	if s.JSON {
+		err = c.json(published)
+	} else {
+		_, err = fmt.Fprintf(c.out, "%s accepted: %s\n", published.ID, planned(published.Counts))
+	}
+	if err == nil && published.Counts.Accepted == 0 {
+		return s.nobody()
+	}
+	return err
+}
+
+// nobody says that the audience has no device.
+func (s *sendCmd) nobody() error {
+	return failf(exitNotFound, "nobody: %s has no registered device; `diaphone devices ls` lists them", s.To)
+}
+
+// planned tells what the gateway counts as it accepts a message: the first page of a
+// large audience.
+func planned(n wire.Counts) string {
+	text := fmt.Sprintf("%d deliveries", n.Accepted)
+	if n.Accepted == 1 {
+		text = "1 delivery"
+	}
+	if n.Accepted >= storage.PlanPage {
+		text += " so far"
+	}
+	if n.Failed > 0 {
+		text += fmt.Sprintf(", %d failed at once", n.Failed)
+	}
+	return text
+}
+
+// check refuses what needs no gateway to be wrong.
+func (s *sendCmd) check() error {
+	switch {
+	case s.TTL != nil && *s.TTL < 0:
+		return usagef("--ttl %s: 0 or more", *s.TTL)
+	case s.Badge != nil && *s.Badge < 0:
+		return usagef("--badge %d: 0 or more", *s.Badge)
+	case s.Timeout <= 0:
+		return usagef("--timeout %s: more than 0", s.Timeout)
+	}
+	return nil
 }
 
 func (s *sendCmd) message(c *console) (m wire.NewMessage, err error) {
@@ -110,9 +152,12 @@ type sent struct {
 func (s *sendCmd) follow(c *console, api *client.Client, id diaphone.MessageID) error {
 	ctx, cancel := context.WithTimeout(c.ctx, s.Timeout)
 	defer cancel()
-	m, waitErr := api.Wait(ctx, id)
-	if waitErr != nil && !errors.Is(waitErr, context.DeadlineExceeded) {
-		return waitErr
+	m, err := api.Wait(ctx, id)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) { // how it stands now: it was seen a while ago, or never
+		m, err = api.Message(c.ctx, id)
+	}
+	if err != nil {
+		return err
 	}
 	deliveries := []wire.Delivery{}
 	for d, err := range api.AllDeliveries(c.ctx, id) {
@@ -121,21 +166,37 @@ func (s *sendCmd) follow(c *console, api *client.Client, id diaphone.MessageID) 
 		}
 		deliveries = append(deliveries, d)
 	}
-	var err error
 	if s.JSON {
 		err = c.json(sent{Message: m, Deliveries: deliveries})
 	} else {
 		err = printDeliveries(c, m, deliveries)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case waitErr != nil:
-		return failf(exitUnavailable, "%d of %d deliveries are still pending after %s", m.Counts.Pending, m.Counts.Accepted, s.Timeout)
-	case m.Counts.Accepted == 0:
-		return failf(exitNotFound, "nobody: %s has no registered device; `diaphone devices ls` lists them", s.To)
-	case m.Counts.Failed+m.Counts.Expired > 0:
-		return failf(exitPartial, "%d of %d deliveries failed", m.Counts.Failed+m.Counts.Expired, m.Counts.Accepted)
+	}
+	return s.outcome(&m, deliveries)
+}
+
+// outcome counts what is printed, which may be newer than the message.
+func (s *sendCmd) outcome(m *wire.Message, deliveries []wire.Delivery) error {
+	pending, failed := 0, 0
+	for _, d := range deliveries {
+		switch d.State {
+		case diaphone.Pending:
+			pending++
+		case diaphone.Failed, diaphone.Expired:
+			failed++
+		}
+	}
+	switch {
+	case pending > 0:
+		return failf(exitUnavailable, "%d of %d deliveries are still pending after %s", pending, len(deliveries), s.Timeout)
+	case m.State != diaphone.Finished: // its audience is still being planned
+		return failf(exitUnavailable, "%s is not finished after %s", m.ID, s.Timeout)
+	case len(deliveries) == 0:
+		return s.nobody()
+	case failed > 0:
+		return failf(exitPartial, "%d of %d deliveries failed", failed, len(deliveries))
 	}
 	return nil
 }

@@ -233,7 +233,9 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"send"}, 2, "to"},
 		{[]string{"send", "ana", "hi"}, 2, "user:ID"},
 		{[]string{"send", "users:ana", "hi"}, 2, "user, device, channel"},
-		{[]string{"send", "user:ana", "hi", "--ttl", "-5s"}, 2, "ttl"},
+		{[]string{"send", "user:ana", "hi", "--ttl=-500ms"}, 2, "--ttl -500ms: 0 or more"},
+		{[]string{"send", "user:ana", "hi", "--badge=-1"}, 2, "--badge -1: 0 or more"},
+		{[]string{"send", "user:ana", "hi", "--timeout", "0s"}, 2, "--timeout 0s: more than 0"},
 		{[]string{"send", "user:ana"}, 2, "empty"},
 		{[]string{"send", "user:nobody", "hi", "--wait"}, 5, "nobody"},
 		{[]string{"send", "channel:no spaces", "hi"}, 2, "/to/channels/0"},
@@ -270,6 +272,7 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"salvage", text}, 2, "out"},
 		{[]string{"salvage", text, filepath.Join(t.TempDir(), "out")}, 9, "nothing can be salvaged"},
 		{[]string{"restore", text, "--data-dir", t.TempDir()}, 9, "no diaphone store"},
+		{[]string{"serve", "--drain-for", "30s"}, 2, "shorter than --stop-within 30s"},
 		{[]string{"sim", "inbox", "ls", "--sim-url", "http://127.0.0.1:1"}, 7, "simulators"},
 	} {
 		out, errs, code := d.run(c.args...)
