@@ -98,7 +98,7 @@ type (
 func LoadApps(path string, browsers *egress.Guard) (*Tenants, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the apps file: %w; `diaphone sim --dir DIR` writes one to begin with", err)
+		return nil, fmt.Errorf("read the apps file: %w; --apps names it, and `diaphone sim --dir DIR` writes one to begin with", err)
 	}
 	r := &appsReader{path: path, dir: filepath.Dir(path), browsers: browsers, tenants: &Tenants{
 		Providers: make(map[diaphone.Lane]providers.Provider)}}

@@ -57,7 +57,7 @@ func WithUserAgent(agent string) Option { return func(c *Client) { c.agent = age
 func New(baseURL, token string, options ...Option) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	if err != nil {
-		return nil, errors.New("the gateway's address is not a URL") // err would repeat it, with a password in it perhaps
+		return nil, errors.New("the gateway's address is not a URL: http://HOST:PORT or https://HOST is needed") // err would repeat it, with a password in it perhaps
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("the gateway's address %q: http://HOST:PORT or https://HOST is needed, without user, query and fragment", u.Redacted())

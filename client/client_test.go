@@ -204,6 +204,10 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%v does not name %s", err, want)
 		}
 	}
+	_, err = c.Publish(ctx, wire.NewMessage{To: wire.Audience{Channels: []diaphone.ChannelName{"a b"}}, Event: &wire.Event{Name: "e"}}, "")
+	if !errors.As(err, &p) || len(p.Errors) != 1 || strings.Count(err.Error(), p.Detail) != 1 || !strings.Contains(err.Error(), "(/to/channels/0)") {
+		t.Errorf("a single fault: %v", err)
+	}
 	if _, err := c.Message(ctx, "msg_no"); !errors.As(err, &p) || p.Code != "not_found" {
 		t.Errorf("%v", err)
 	}

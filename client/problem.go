@@ -27,8 +27,11 @@ func (p *Problem) Error() string {
 		b.WriteString(": " + p.Detail)
 	}
 	for _, e := range p.Errors {
-		if e.Detail != p.Detail {
+		switch {
+		case e.Detail != p.Detail:
 			fmt.Fprintf(&b, " (%s: %s)", e.Pointer, e.Detail)
+		case e.Pointer != "":
+			fmt.Fprintf(&b, " (%s)", e.Pointer)
 		}
 	}
 	if p.RequestID != "" {

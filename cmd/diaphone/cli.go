@@ -72,7 +72,7 @@ func run(args []string, in io.Reader, out, errw io.Writer) int {
 		return exit
 	}
 	if err != nil {
-		return c.fail(usage(err))
+		return c.fail(usage(explainUse(err)))
 	}
 	stop := c.watchSignals()
 	defer stop()

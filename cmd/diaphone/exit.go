@@ -54,15 +54,10 @@ func (c *console) fail(err error) int {
 	if code == exitInterrupted {
 		return code
 	}
-	fmt.Fprintf(c.err, "diaphone: %s\n", printable(err.Error()))
-	var p *client.Problem
-	if errors.As(err, &p) {
-		for _, f := range p.Errors {
-			fmt.Fprintf(c.err, "  %s: %s\n", printable(f.Pointer), printable(f.Detail))
-		}
-		if p.Hint != "" {
-			fmt.Fprintf(c.err, "  %s\n", printable(p.Hint))
-		}
+	text, more := explain(err)
+	fmt.Fprintf(c.err, "diaphone: %s\n", printable(text))
+	for _, line := range more {
+		fmt.Fprintf(c.err, "  %s\n", printable(line))
 	}
 	if code == exitUsage {
 		fmt.Fprintln(c.err, "  see `diaphone --help` and `diaphone COMMAND --help`")

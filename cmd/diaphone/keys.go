@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,7 +22,7 @@ type keysCmd struct {
 
 type keysVAPIDCmd struct {
 	jsonFlag
-	Out string `help:"File for the private key, PEM. One that is there is kept, and its public half printed. - prints the key itself." default:"vapid.pem" placeholder:"FILE" env:"-"`
+	Out string `help:"File for the private key, PEM; vapid.pem unless given. One that is there is kept, and its public half printed. - prints the key itself." default:"vapid.pem" placeholder:"FILE" env:"-"`
 }
 
 // vapidKeys is what keys vapid --json prints.
@@ -62,10 +63,12 @@ func (k *keysVAPIDCmd) Run(c *console) error {
 func (k *keysVAPIDCmd) key() ([]byte, error) {
 	if k.Out != "-" {
 		text, err := os.ReadFile(k.Out)
-		if err == nil {
+		switch {
+		case err == nil && len(bytes.TrimSpace(text)) == 0:
+			return nil, configFault(fmt.Errorf("%s is empty: remove it, and a key is made", k.Out))
+		case err == nil:
 			return text, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		case !errors.Is(err, fs.ErrNotExist):
 			return nil, configFault(err)
 		}
 	}

@@ -51,6 +51,9 @@ type frame struct {
 // firstWait is how long to wait before connecting again; it doubles.
 const firstWait = time.Second
 
+// unknownKey is the code of a pusher:error: no app has the key.
+const unknownKey = 4001
+
 // errRefused is an answer that another try would not change.
 var errRefused = errors.New("refused")
 
@@ -114,9 +117,12 @@ func (l *listenCmd) session(ctx context.Context, c *console, left *int, connecte
 
 // dial opens the WebSocket.
 func (l *listenCmd) dial(ctx context.Context) (net.Conn, error) {
+	if _, err := (&server{Server: l.Server}).client(); err != nil { // one rule for the address
+		return nil, err
+	}
 	u, err := url.Parse(l.Server)
-	if err != nil || u.Host == "" {
-		return nil, usagef("--server %q is not a URL", l.Server)
+	if err != nil {
+		return nil, usage(err)
 	}
 	u.Scheme = strings.Replace(u.Scheme, "http", "ws", 1)
 	u.Path = strings.TrimSuffix(u.Path, "/") + "/app/" + url.PathEscape(l.Key)
@@ -187,6 +193,8 @@ func refusal(data json.RawMessage) error {
 		return fmt.Errorf("%w: %s", errRefused, data)
 	}
 	switch {
+	case e.Code == unknownKey:
+		return failf(exitAuth, "%w: %s (code %d); --key or DIAPHONE_KEY names the app's public key", errRefused, e.Message, e.Code)
 	case e.Code >= 4000 && e.Code < 4100:
 		return failf(exitAuth, "%w: %s (code %d)", errRefused, e.Message, e.Code)
 	case e.Code >= 4100 && e.Code < 4300: // come back

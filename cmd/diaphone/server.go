@@ -14,7 +14,7 @@ type server struct {
 func (s *server) client() (*client.Client, error) {
 	c, err := client.New(s.Server, s.Token)
 	if err != nil {
-		return nil, usage(err)
+		return nil, usagef("--server: %w", err)
 	}
 	return c, nil
 }

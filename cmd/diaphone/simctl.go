@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -70,6 +72,9 @@ func (s *simURL) call(ctx context.Context, method, path string, in, out any) err
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return failf(exitUnavailable, "the simulators do not answer: %w; is `diaphone dev` or `diaphone sim` running there? --sim-url says where to look", err)
+	}
 	if err != nil {
 		return fmt.Errorf("the simulators do not answer: %w", err)
 	}

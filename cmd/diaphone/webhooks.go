@@ -32,6 +32,10 @@ func (w *webhooksLsCmd) Run(c *console) error {
 	if w.JSON {
 		return c.json(hooks)
 	}
+	if len(hooks) == 0 {
+		c.note("no webhooks are declared; see webhooks: in the apps file")
+		return nil
+	}
 	rows := make([][]string, len(hooks))
 	for i, h := range hooks {
 		host := h.Host
@@ -58,7 +62,7 @@ func moment(t wire.Time) string {
 type webhooksDeadCmd struct {
 	server
 	jsonFlag
-	Webhook string `arg:"" help:"Name of the webhook."`
+	Webhook string `arg:"" help:"Name of the webhook." hint:"diaphone webhooks ls"`
 	Limit   int    `help:"List at most so many." default:"1000" env:"-"`
 }
 
@@ -96,7 +100,7 @@ func (w *webhooksDeadCmd) Run(c *console) error {
 type chosen struct {
 	server
 	jsonFlag
-	Webhook   string   `arg:"" help:"Name of the webhook."`
+	Webhook   string   `arg:"" help:"Name of the webhook." hint:"diaphone webhooks ls"`
 	Sequences []uint64 `arg:"" optional:"" name:"sequence" help:"Sequence numbers of dead letters."`
 }
 

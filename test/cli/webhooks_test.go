@@ -70,3 +70,13 @@ func TestWebhooksAreShownAndDeadLettersHandled(t *testing.T) {
 		t.Errorf("config:\n%s", out)
 	}
 }
+
+func TestWithoutWebhooks(t *testing.T) {
+	d := startDev(t)
+	if out, errs, code := d.run("webhooks", "ls"); code != 0 || out != "" || errs != "no webhooks are declared; see webhooks: in the apps file\n" {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	if out := d.must("webhooks", "ls", "--json"); out != "[]\n" {
+		t.Errorf("--json: %q", out)
+	}
+}
