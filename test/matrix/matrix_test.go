@@ -276,8 +276,7 @@ func (c *scene) publish() diaphone.MessageID {
 		}
 		return p.ID
 	}
-	results, err := c.world.Client.PublishBatch(c.t.Context(), []wire.BatchMessage{
-		{To: m.To, Event: m.Event, Notification: m.Notification, When: m.When, Confirm: m.Confirm}}, "")
+	results, err := c.world.Client.PublishBatch(c.t.Context(), []wire.BatchMessage{{NewMessage: m}}, "")
 	if err != nil || results[0].Err != nil {
 		c.t.Fatal(err, results)
 	}
