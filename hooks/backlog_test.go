@@ -73,3 +73,24 @@ func TestASlowEndpointDoesNotFillTheStore(t *testing.T) {
 		}
 	})
 }
+
+// However many channels come and go while the store takes nothing, they are not kept.
+func TestAFullStoreDoesNotFillTheMemory(t *testing.T) {
+	inWorld(t, func(w *world) {
+		s := &shaky{down: true}
+		w.faulty = s
+		defer w.run()()
+		for i := range 300 {
+			w.happens(fmt.Sprint("channel_occupied private-", i), fmt.Sprint("channel_vacated private-", i))
+			pass(time.Second)
+		}
+		if n := w.engine.Remembered(); n > 20 {
+			t.Errorf("%d channels and entries are kept", n)
+		}
+		s.set(false)
+		pass(5 * time.Second)
+		if n := w.engine.Remembered(); n > 0 {
+			t.Errorf("%d channels and entries are kept when all was told", n)
+		}
+	})
+}

@@ -159,7 +159,7 @@ func TestDevicesRefused(t *testing.T) {
 		{"subscription of another kind", token(`"kind":"fcm","subscription":` + subscription(goodEndpoint, goodAuth)), 422, "invalid", "/tokens/0/subscription", "webpush", nil},
 		{"subscription with short auth", token(`"kind":"webpush","subscription":` + subscription(goodEndpoint, "BTBZ")), 422, "invalid", "/tokens/0/subscription/keys/auth", "16 bytes", nil},
 		{"subscription with a strange field", token(`"kind":"webpush","subscription":{"endpoint":"` + goodEndpoint + `","key":{}}`), 422, "invalid", "/tokens/0/subscription/key", "keys", nil},
-		{"endpoint within our network", token(`"kind":"webpush","subscription":` + subscription("https://10.0.0.1/x", goodAuth)), 422, "invalid", "/tokens/0/subscription/endpoint", "not public", nil},
+		{"endpoint within our network", token(`"kind":"webpush","subscription":` + subscription("https://10.0.0.1/x", goodAuth)), 422, "invalid", "/tokens/0/subscription/endpoint", "none of those that are allowed", nil},
 		{"endpoint of nobody", token(`"kind":"webpush","subscription":` + subscription("https://example.com/x", goodAuth)), 422, "invalid", "/tokens/0/subscription/endpoint", "push.services.mozilla.com", nil},
 		{"endpoint without TLS", token(`"kind":"webpush","subscription":` + subscription("http://updates.push.services.mozilla.com/x", goodAuth)), 422, "invalid", "/tokens/0/subscription/endpoint", "https", nil},
 		{"token as text", device(`,"tokens":"ab"`), 422, "invalid", "/tokens", "an array", nil},
