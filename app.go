@@ -84,22 +84,37 @@ type Lane struct {
 // String is for logs and metrics.
 func (l Lane) String() string { return string(l.App) + "/" + l.Credential }
 
-// Route decides which credential and token kind reach the device: the first of
-// its tokens that one of the app's credentials can serve. The reason is set,
-// and the lane empty, when none can.
-func (a *App) Route(d *Device) (lane Lane, kind TokenKind, reason string) {
-	if len(d.Tokens) == 0 {
-		return Lane{}, "", "no_token"
+// Route decides which credential and token kind bring the message to the device: the
+// first of its tokens that takes messages of this mode and that one of the app's
+// credentials can serve. The reason is set, and the lane empty, when none can.
+func (a *App) Route(m *Message, d *Device) (lane Lane, kind TokenKind, reason string) {
+	call := m.Notification != nil && m.Notification.Mode == ModeVoIP
+	reason = "no_token"
+	if call && len(d.Tokens) > 0 {
+		reason = "no_voip_token"
 	}
 	for i := range d.Tokens {
 		t := &d.Tokens[i]
+		if !t.takes(call, d.Platform) {
+			continue
+		}
+		reason = "no_credential"
 		for _, c := range a.Credentials {
 			if c.serves(t) {
 				return Lane{App: a.ID, Credential: c.Name}, t.Kind, ""
 			}
 		}
 	}
-	return Lane{}, "", "no_credential"
+	return Lane{}, "", reason
+}
+
+// takes: a PushKit token is for calls and nothing else. Calls to other platforms take
+// FCM; on iOS it could only wake the app in the background, now and then.
+func (t *Token) takes(call bool, p Platform) bool {
+	if call {
+		return t.Kind == TokenAPNsVoIP || t.Kind == TokenFCM && p != IOS
+	}
+	return t.Kind != TokenAPNsVoIP
 }
 
 // serves: a token that names no environment goes to the first credential of its

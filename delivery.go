@@ -31,8 +31,11 @@ const (
 	Failed     State = "failed"
 	Expired    State = "expired"
 	Suppressed State = "suppressed" // its user was live
-	Cancelled  State = "cancelled"  // its device left the audience before the attempt
+	Cancelled  State = "cancelled"  // its device left the audience before the attempt, or its publisher took it back
 )
+
+// ReasonCancelled is the reason of a delivery whose publisher took the message back.
+const ReasonCancelled = "cancelled_by_publisher"
 
 // Attempt is one try of one delivery at its provider.
 type Attempt struct {
@@ -100,6 +103,7 @@ type MessageState string
 
 // The states of a message.
 const (
+	Scheduled  MessageState = "scheduled"  // its time has not come
 	Processing MessageState = "processing" // deliveries are being planned or are pending
 	Finished   MessageState = "finished"   // every delivery has its final state
 )

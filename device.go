@@ -22,15 +22,16 @@ type TokenKind string
 
 // The kinds of token.
 const (
-	TokenAPNs    TokenKind = "apns"    // an APNs device token, hex
-	TokenFCM     TokenKind = "fcm"     // an FCM registration token; also on iOS with firebase_messaging
-	TokenWebPush TokenKind = "webpush" // a browser's Subscription
+	TokenAPNs     TokenKind = "apns"      // an APNs device token, hex
+	TokenAPNsVoIP TokenKind = "apns-voip" // a PushKit token for calls, hex; a second one beside TokenAPNs
+	TokenFCM      TokenKind = "fcm"       // an FCM registration token; also on iOS with firebase_messaging
+	TokenWebPush  TokenKind = "webpush"   // a browser's Subscription
 )
 
 // Provider names the provider that a token of this kind goes to.
 func (k TokenKind) Provider() ProviderName {
 	switch k {
-	case TokenAPNs:
+	case TokenAPNs, TokenAPNsVoIP:
 		return APNs
 	case TokenFCM:
 		return FCM
@@ -116,7 +117,7 @@ func (d *Device) validateTokens(f *fieldErrors) {
 	for i, t := range d.Tokens {
 		at := fmt.Sprintf("/tokens/%d", i)
 		if t.Kind.Provider() == "" {
-			f.addf(at+"/kind", "unknown_value", "token kind %q: use %s, %s or %s", clip(string(t.Kind)), TokenAPNs, TokenFCM, TokenWebPush)
+			f.addf(at+"/kind", "unknown_value", "token kind %q: use %s, %s, %s or %s", clip(string(t.Kind)), TokenAPNs, TokenAPNsVoIP, TokenFCM, TokenWebPush)
 			continue
 		}
 		if seen[t.Kind] {
@@ -130,8 +131,8 @@ func (d *Device) validateTokens(f *fieldErrors) {
 			f.addf(at+"/value", "malformed", "%s", detail)
 		}
 		switch {
-		case t.Kind != TokenAPNs && t.Environment != "":
-			f.addf(at+"/environment", "not_allowed", "only tokens of kind %s have an environment", TokenAPNs)
+		case t.Kind.Provider() != APNs && t.Environment != "":
+			f.addf(at+"/environment", "not_allowed", "only tokens of kinds %s and %s have an environment", TokenAPNs, TokenAPNsVoIP)
 		case t.Environment != "" && t.Environment != Production && t.Environment != Sandbox:
 			f.addf(at+"/environment", "unknown_value", "environment %q: use %s or %s", clip(string(t.Environment)), Production, Sandbox)
 		}
@@ -144,7 +145,7 @@ func (t *Token) fault() string {
 	if v == "" || len(v) > maxTokenBytes {
 		return fmt.Sprintf("a token has 1 to %d bytes, this one has %d", maxTokenBytes, len(v))
 	}
-	if t.Kind == TokenAPNs {
+	if t.Kind.Provider() == APNs {
 		// Apple says that the length may change, so only the alphabet is sure.
 		if len(v)%2 != 0 || len(v) > 200 || !every(v, isHex) {
 			return "an APNs token is an even number of hex digits, at most 200"

@@ -20,8 +20,9 @@ type Message struct {
 	Event        *Event
 	Notification *Notification
 	When         When
-	Confirm      Confirmation // of away; it matters while the message is published, and is not kept
+	Confirm      Confirmation // of away; it matters while the message is published, and is kept until then only
 	AcceptedAt   time.Time
+	SendAt       time.Time // not before; zero: at once
 	Expires      time.Time // no attempt begins after it
 }
 
@@ -82,13 +83,14 @@ const (
 // Notification is what a phone receives. Without any of title, body, image,
 // badge and sound it is a data message: it wakes the app and shows nothing.
 type Notification struct {
+	Mode       Mode              `json:"mode,omitempty"`
 	Title      string            `json:"title,omitempty"`
 	Body       string            `json:"body,omitempty"`
 	Data       map[string]string `json:"data,omitempty"`
 	Image      string            `json:"image,omitempty"`
 	CollapseID string            `json:"collapse_id,omitempty"` // a newer one replaces the shown; at most 64 bytes
 	Priority   Priority          `json:"priority,omitempty"`
-	TTL        *int              `json:"ttl,omitempty"` // seconds; 0: now or never; nil: DefaultTTL
+	TTL        *int              `json:"ttl,omitempty"` // seconds; 0: now or never; nil: DefaultTTL, of a call ringTime
 	Badge      *int              `json:"badge,omitempty"`
 	Sound      string            `json:"sound,omitempty"`
 	APNs       *APNsOverride     `json:"apns,omitempty"`
@@ -110,6 +112,54 @@ const (
 	MaxCollapseBytes = 64 // Apple's limit on apns-collapse-id
 )
 
+// MaxSchedule is how far ahead a message can be scheduled.
+const MaxSchedule = 30 * 24 * time.Hour
+
+// How late may a scheduled message be? Its publisher's clock need not be ours, and an
+// event on its own names no time to live.
+const (
+	sendAtGrace = time.Minute
+	lateEvent   = time.Hour
+)
+
+// Schedule sets the times of a message that is accepted now. One whose time has come
+// goes out at once.
+func (m *Message) Schedule(now time.Time) {
+	m.AcceptedAt = now
+	begin := now
+	switch {
+	case m.SendAt.After(now):
+		begin = m.SendAt
+	case now.Sub(m.SendAt) <= sendAtGrace:
+		m.SendAt = time.Time{}
+	}
+	m.Expires = begin
+	switch {
+	case m.Notification != nil:
+		m.Expires = m.Notification.Deadline(begin)
+	case !m.SendAt.IsZero():
+		m.Expires = begin.Add(lateEvent)
+	}
+}
+
+// Begins is when the message is to go out.
+func (m *Message) Begins() time.Time {
+	if m.SendAt.IsZero() {
+		return m.AcceptedAt
+	}
+	return m.SendAt
+}
+
+func (m *Message) validateSchedule(f *fieldErrors) {
+	switch {
+	case m.SendAt.IsZero():
+	case m.SendAt.Before(m.AcceptedAt):
+		f.addf("/send_at", "out_of_range", "send_at is over: %s", m.SendAt.UTC().Format(time.RFC3339))
+	case m.SendAt.Sub(m.AcceptedAt) > MaxSchedule:
+		f.addf("/send_at", "out_of_range", "send_at is at most %d days ahead", MaxSchedule/(24*time.Hour))
+	}
+}
+
 // nowOrNever is how long an attempt may wait for its turn when the TTL is 0.
 const nowOrNever = 30 * time.Second
 
@@ -120,13 +170,17 @@ func (n *Notification) Visible() bool {
 
 // TTLSeconds gives the TTL in force.
 func (n *Notification) TTLSeconds() int {
-	if n.TTL == nil {
-		return DefaultTTL
+	switch {
+	case n.TTL != nil:
+		return *n.TTL
+	case n.Mode == ModeVoIP:
+		return ringTime
 	}
-	return *n.TTL
+	return DefaultTTL
 }
 
-// Deadline is the time after which no attempt may begin.
+// Deadline is the time after which no attempt may begin, of a message that was to be
+// sent at the time given.
 func (n *Notification) Deadline(accepted time.Time) time.Time {
 	ttl := time.Duration(n.TTLSeconds()) * time.Second
 	if ttl == 0 {
@@ -135,12 +189,16 @@ func (n *Notification) Deadline(accepted time.Time) time.Time {
 	return accepted.Add(ttl)
 }
 
-// EffectivePriority gives the priority in force: high unless the message says otherwise.
+// EffectivePriority gives the priority in force: high unless the message or its mode
+// says otherwise.
 func (n *Notification) EffectivePriority() Priority {
-	if n.Priority == "" {
-		return PriorityHigh
+	switch {
+	case n.Priority != "":
+		return n.Priority
+	case n.Mode == ModeBackground:
+		return PriorityNormal
 	}
-	return n.Priority
+	return PriorityHigh
 }
 
 // Validate gives an Error that points at every wrong field. maxEvent is the
@@ -154,6 +212,7 @@ func (m *Message) Validate(maxEvent int) error {
 	if m.When != Always && m.When != Away {
 		f.addf("/when", "unknown_value", "when %q: use %s or %s", clip(string(m.When)), Always, Away)
 	}
+	m.validateSchedule(&f)
 	m.Confirm.validate(&f)
 	if m.Confirm != (Confirmation{}) && m.When != Away {
 		f.addf("/confirm", "not_allowed", "confirm is for a message whose when is %s", Away)
@@ -241,7 +300,8 @@ func (n *Notification) validate(f *fieldErrors) {
 	if n.Image != "" && !strings.HasPrefix(n.Image, "https://") && !strings.HasPrefix(n.Image, "http://") {
 		f.addf(at+"/image", "malformed", "image is an http or https URL")
 	}
-	if !n.Visible() && len(n.Data) == 0 && n.APNs == nil && len(n.FCM)+len(n.WebPush) == 0 {
+	n.validateMode(f)
+	if !n.Visible() && len(n.Data) == 0 && n.APNs == nil && len(n.FCM)+len(n.WebPush) == 0 && n.Mode != ModeAlert && n.Mode != ModeBackground {
 		f.addf(at, "required", "the notification is empty: give it a title, a body or data")
 	}
 	for _, k := range slices.Sorted(maps.Keys(n.Data)) {

@@ -149,7 +149,7 @@ func TestRoute(t *testing.T) {
 		{&diaphone.App{Credentials: app.Credentials[:1]}, []diaphone.Token{token(diaphone.TokenAPNs, diaphone.Sandbox)}, " no_credential"},
 		{&diaphone.App{Credentials: app.Credentials[:1]}, []diaphone.Token{token(diaphone.TokenFCM, ""), token(diaphone.TokenAPNs, "")}, "apns "},
 	} {
-		lane, _, reason := c.app.Route(&diaphone.Device{Tokens: c.tokens})
+		lane, _, reason := c.app.Route(&diaphone.Message{Notification: &diaphone.Notification{Title: "x"}}, &diaphone.Device{Tokens: c.tokens})
 		if got := lane.Credential + " " + reason; got != c.want {
 			t.Errorf("%v: %q, want %q", c.tokens, got, c.want)
 		}

@@ -121,12 +121,13 @@ func (a *App) wire() error {
 	})
 	a.push = push.New(push.Config{
 		Apps: apps.All(), Devices: a.store, Outbox: a.store, Providers: a.tenants.Providers,
-		Taken: a.hub.Taken, Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,
+		Taken: a.hub.Taken, Announce: func(m *diaphone.Message) (deliver, forget func()) { return a.gateway.Announce(m) },
+		Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,
 	})
 	a.gateway = gateway.New(gateway.Config{
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Notices: a.store, Providers: a.tenants.Providers,
 		Endpoint: a.config.pushServices(a.egress).Check,
-		Fanout:   a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake,
+		Fanout:   a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake, Recall: a.push.Recall,
 		WebhookStates: a.webhookStates, WakeWebhook: a.hooks.Wake,
 	})
 	registry.MustRegister(&parts{store: a.store, hub: a.hub, refused: &a.refused, shown: a.shown})

@@ -35,11 +35,27 @@ func (c *Client) Publish(ctx context.Context, m wire.NewMessage, idempotencyKey 
 	return p, nil
 }
 
+// Preview tells how a message would be sent, and sends nothing. What Publish would
+// refuse it refuses alike.
+func (c *Client) Preview(ctx context.Context, m wire.NewMessage) (wire.Preview, error) {
+	var p wire.Preview
+	r := request{method: http.MethodPost, path: "/v1/messages", query: url.Values{"preview": {"1"}}, body: m}
+	_, err := c.do(ctx, r, &p)
+	return p, err
+}
+
 // Message tells how far a message has come.
 func (c *Client) Message(ctx context.Context, id diaphone.MessageID) (wire.Message, error) {
 	var m wire.Message
 	_, err := c.do(ctx, request{method: http.MethodGet, path: messagePath(id)}, &m)
 	return m, err
+}
+
+// Cancel takes a message back, and tells for how many deliveries that came too late.
+func (c *Client) Cancel(ctx context.Context, id diaphone.MessageID) (wire.Cancellation, error) {
+	var out wire.Cancellation
+	_, err := c.do(ctx, request{method: http.MethodPost, path: messagePath(id) + "/cancel"}, &out)
+	return out, err
 }
 
 // Deliveries gives a page of a message's deliveries. The zero PageOptions ask

@@ -5,7 +5,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -38,6 +37,9 @@ type Config struct {
 	Live Live
 	// Wake tells the asleep side of new work. It does not wait either.
 	Wake func(lanes []diaphone.Lane, unplanned bool)
+	// Recall has the asleep side give a cancelled message up, and tells how many attempts
+	// of it are in flight; see push.Engine.
+	Recall func(ctx context.Context, app diaphone.AppID, id diaphone.MessageID) (aloft int, err error)
 	// WebhookStates gives what the sender of notices knows of webhooks. nil: nothing
 	// is known.
 	WebhookStates func() map[diaphone.WebhookID]WebhookState
@@ -67,7 +69,7 @@ func (g *Gateway) Apps() *Apps { return g.parts.Apps }
 type Published struct {
 	ID diaphone.MessageID
 	// Stored: the message can be looked up by its id. A message of an event only,
-	// without an idempotency key, is never stored.
+	// without an idempotency key, sent at once, is never stored.
 	Stored   bool
 	Replayed bool // this is the answer to an earlier request with the same idempotency key
 	Counts   diaphone.Counts
@@ -91,6 +93,19 @@ func (g *Gateway) Publish(ctx context.Context, m *diaphone.Message, idem storage
 
 // prepare checks a message and gives it its id and its times.
 func (g *Gateway) prepare(m *diaphone.Message) (*diaphone.App, error) {
+	app, err := g.check(m)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := g.render(app, m); err != nil {
+		return nil, err
+	}
+	m.ID = diaphone.NewMessageID(m.AcceptedAt)
+	return app, nil
+}
+
+// check gives a message its defaults and its times, and refuses what no app could send.
+func (g *Gateway) check(m *diaphone.Message) (*diaphone.App, error) {
 	app := g.parts.Apps.ByID(m.App)
 	if app == nil {
 		return nil, diaphone.Errorf(diaphone.NotFound, "no app %q", m.App)
@@ -101,16 +116,9 @@ func (g *Gateway) prepare(m *diaphone.Message) (*diaphone.App, error) {
 			m.When = diaphone.Away
 		}
 	}
+	m.Schedule(time.Now())
 	if err := m.Validate(app.Limits.MaxEventBytes()); err != nil {
 		return nil, err
-	}
-	if err := g.fits(app, m); err != nil {
-		return nil, err
-	}
-	now := time.Now()
-	m.ID, m.AcceptedAt, m.Expires = diaphone.NewMessageID(now), now, now
-	if m.Notification != nil {
-		m.Expires = m.Notification.Deadline(now)
 	}
 	return app, nil
 }
@@ -118,23 +126,13 @@ func (g *Gateway) prepare(m *diaphone.Message) (*diaphone.App, error) {
 // accept brings a prepared message to disk, if it belongs there. deliver, which must be
 // called then, hands it to whoever is live and wakes the lanes.
 func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Message, idem storage.Idempotency) (p Published, deliver func(), err error) {
-	event := m.Event // m is shared once it is accepted
-	if m.Notification == nil && idem.Key == "" {
+	if event := m.Event; m.Notification == nil && idem.Key == "" && m.SendAt.IsZero() {
 		return Published{ID: m.ID}, func() { g.fanOut(app, &m.To, event) }, nil
 	}
-	if event != nil {
-		stored := *event
-		stored.Message = m.ID
-		event = &stored
-	}
-	fanOut := func() { g.fanOut(app, &m.To, event) }
 	forget := func() {}
-	if m.Notification != nil && m.When == diaphone.Away {
-		// Before it is on disk: the lanes ask as soon as it is.
-		c := m.Confirm.Or(app.Confirm).InForce()
-		publish := g.parts.Await(app, diaphone.Awaited{Message: m.ID, By: c.By, Until: time.Now().Add(c.Within)})
-		fanOut = func() { publish(listeners(&m.To), event) }
-		forget = func() { publish(nil, nil) }
+	fanOut := forget
+	if m.SendAt.IsZero() {
+		fanOut, forget = g.announce(app, m)
 	}
 	accepted, err := g.parts.Outbox.Accept(ctx, m, idem, app.Route)
 	if err != nil {
@@ -153,6 +151,33 @@ func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Mes
 	}, nil
 }
 
+// Announce is for a scheduled message whose time has come, before it goes out: deliver
+// then hands it to whoever is live, or forget takes the announcement back.
+func (g *Gateway) Announce(m *diaphone.Message) (deliver, forget func()) {
+	app := g.parts.Apps.ByID(m.App)
+	if app == nil || !time.Now().Before(m.Expires) {
+		return func() {}, func() {}
+	}
+	return g.announce(app, m)
+}
+
+// announce tells the live side of a message before it is on disk: the lanes ask who has
+// taken it as soon as it is.
+func (g *Gateway) announce(app *diaphone.App, m *diaphone.Message) (deliver, forget func()) {
+	event := m.Event // m is shared once it is accepted
+	if event != nil {
+		stored := *event
+		stored.Message = m.ID
+		event = &stored
+	}
+	if m.Notification == nil || m.When != diaphone.Away {
+		return func() { g.fanOut(app, &m.To, event) }, func() {}
+	}
+	c := m.Confirm.Or(app.Confirm).InForce()
+	fanOut := g.parts.Await(app, diaphone.Awaited{Message: m.ID, By: c.By, Until: time.Now().Add(c.Within)})
+	return func() { fanOut(listeners(&m.To), event) }, func() { fanOut(nil, nil) }
+}
+
 // fanOut hands an event to whoever is live.
 func (g *Gateway) fanOut(app *diaphone.App, to *diaphone.Audience, e *diaphone.Event) {
 	if channels := listeners(to); e != nil && len(channels) > 0 {
@@ -168,45 +193,4 @@ func listeners(to *diaphone.Audience) []diaphone.ChannelName {
 		channels = append(channels, diaphone.UserChannel(u))
 	}
 	return channels
-}
-
-// fits refuses a notification that a provider of the app could never carry,
-// before anything is stored.
-func (g *Gateway) fits(app *diaphone.App, m *diaphone.Message) error {
-	if m.Notification == nil {
-		return nil
-	}
-	if len(app.Credentials) == 0 {
-		return diaphone.InvalidField("/notification", "no_credential",
-			"app %q has no push credentials: add apns, fcm or webpush to it, or publish an event only", app.ID)
-	}
-	refusal := &diaphone.Error{}
-	told := map[diaphone.FieldError]bool{} // credentials of one provider find the same fault
-	for _, c := range app.Credentials {
-		_, err := g.parts.Providers[diaphone.Lane{App: app.ID, Credential: c.Name}].Render(m)
-		if err == nil {
-			continue
-		}
-		var e *diaphone.Error
-		if !errors.As(err, &e) {
-			return fmt.Errorf("render for %s: %w", c.Name, err)
-		}
-		if refusal.Code != diaphone.TooLarge {
-			refusal.Code = e.Code
-		}
-		for _, f := range e.Fields {
-			if !told[f] {
-				told[f] = true
-				refusal.Fields = append(refusal.Fields, f)
-			}
-		}
-		refusal.Detail = e.Detail
-	}
-	if refusal.Code == "" {
-		return nil
-	}
-	if len(refusal.Fields) > 1 {
-		refusal.Detail = fmt.Sprintf("the notification has %d faults", len(refusal.Fields))
-	}
-	return refusal
 }

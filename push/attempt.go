@@ -15,6 +15,8 @@ type attempted struct {
 	outcome *diaphone.Outcome // nil: no attempt was made
 	wait    *waiting          // nothing has become of it yet: a proof is awaited
 	step    step
+
+	launched bool // it has taken a slot as an attempt, and counts as in flight until it is durable
 }
 
 // ended is the result of a delivery that needed no attempt.
@@ -78,13 +80,18 @@ func tokenOf(d *diaphone.Device, kind diaphone.TokenKind) *diaphone.Token {
 // lane happens at once, what it means for the delivery waits to be settled.
 func (l *lane) collect(a attempted) {
 	if a.wait != nil {
-		if l.await(a.wait) {
+		recalled := l.recalled[a.held.batch.Message.ID]
+		if !recalled && l.await(a.wait) {
+			l.landed(a)
 			l.flying--
 			l.pacer.refund()
 			return
 		}
 		a.result = ended(a.wait.item, diaphone.Pending, "awaiting_confirmation")
 		a.result.RetryAt = a.wait.until
+		if recalled {
+			a.result = ended(a.wait.item, diaphone.Cancelled, diaphone.ReasonCancelled)
+		}
 	}
 	defer func() { l.results = append(l.results, a) }()
 	if a.outcome == nil {

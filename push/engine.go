@@ -24,9 +24,12 @@ type Config struct {
 	// Taken tells whether a user is proven to have taken a message live, or until when
 	// that may still turn out (zero: it will not). It is asked for messages to those who
 	// are away, before each attempt, and must not wait for anything.
-	Taken   func(app diaphone.AppID, m diaphone.MessageID, user diaphone.UserID) (proven bool, until time.Time)
-	Logger  *slog.Logger
-	Metrics *Metrics
+	Taken func(app diaphone.AppID, m diaphone.MessageID, user diaphone.UserID) (proven bool, until time.Time)
+	// Announce tells the live side of a scheduled message that is about to go out. One of
+	// the functions that it gives is called then, when it is known whether it has.
+	Announce func(m *diaphone.Message) (deliver, forget func())
+	Logger   *slog.Logger
+	Metrics  *Metrics
 
 	AttemptTimeout time.Duration // default 15 s
 	DrainTimeout   time.Duration // for attempts under way when Run is told to stop; default 10 s
@@ -149,18 +152,22 @@ func (e *Engine) adoptOrphans(ctx context.Context) error {
 }
 
 // plan turns audiences into batches, a page of each message in turn, so that a
-// broadcast to a million does not hold up the next message.
+// broadcast to a million does not hold up the next message. Between the rounds it
+// starts what is scheduled for now.
 func (e *Engine) plan(ctx context.Context) {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		for e.planRound(ctx) {
+		wait := e.startDue(ctx)
+		if e.planRound(ctx) {
+			wait = 0
 		}
+		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
 			return
 		case <-e.planWake:
-		case <-ticker.C:
+		case <-timer.C:
 		}
 	}
 }
@@ -191,7 +198,7 @@ func (e *Engine) route(id diaphone.AppID) storage.Route {
 	if app := e.apps[id]; app != nil {
 		return app.Route
 	}
-	return func(*diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
+	return func(*diaphone.Message, *diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
 		return diaphone.Lane{}, "", "no_app"
 	}
 }

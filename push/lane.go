@@ -23,6 +23,8 @@ type lane struct {
 	wake    chan struct{}
 	ended   chan attempted
 	settled chan settlement
+	recalls chan recall
+	stopped chan struct{} // run has returned
 
 	// All below belongs to run.
 	pacer    pacer
@@ -31,15 +33,18 @@ type lane struct {
 	dead     guard
 	wrong    guard
 	work     worklist
-	waiting  waitingRoom // neither in work nor in flight
-	flying   int         // attempts under way, and results not yet durable: the bound on duplicates after a crash
-	results  []attempted // to be settled
-	settling bool        // a settlement is under way
-	settleAt time.Time   // not before, after one that failed
-	claimAt  time.Time   // when to ask the store again although nobody knocked
-	more     bool        // the store may hold work that is due and was not taken
-	adrift   bool        // leases may have run out: claim nothing before all in flight is recorded
-	turned   time.Time   // when run last looked at the clock
+	waiting  waitingRoom                 // neither in work nor in flight
+	flying   int                         // attempts under way, and results not yet durable: the bound on duplicates after a crash
+	results  []attempted                 // to be settled
+	settling bool                        // a settlement is under way
+	settleAt time.Time                   // not before, after one that failed
+	claimAt  time.Time                   // when to ask the store again although nobody knocked
+	more     bool                        // the store may hold work that is due and was not taken
+	adrift   bool                        // leases may have run out: claim nothing before all in flight is recorded
+	turned   time.Time                   // when run last looked at the clock
+	aloft    map[diaphone.MessageID]int  // attempts under way, and their results not yet durable
+	recalled map[diaphone.MessageID]bool // of them, those that have been cancelled
+	asked    []recall                    // to be answered between settlements
 }
 
 func newLane(e *Engine, id diaphone.Lane, c diaphone.Credential) *lane {
@@ -54,7 +59,9 @@ func newLane(e *Engine, id diaphone.Lane, c diaphone.Credential) *lane {
 		wake:    make(chan struct{}, 1),
 		ended:   make(chan attempted, slots),
 		settled: make(chan settlement, 1),
-		pacer:   newPacer(c.Rate),
+		recalls: make(chan recall), stopped: make(chan struct{}),
+		aloft: make(map[diaphone.MessageID]int), recalled: make(map[diaphone.MessageID]bool),
+		pacer: newPacer(c.Rate),
 	}
 	if l.provider == nil {
 		e.Metrics.pausing(id, true)
@@ -66,12 +73,14 @@ func newLane(e *Engine, id diaphone.Lane, c diaphone.Credential) *lane {
 // way. attempts is the context of attempts: it outlives ctx, and its end means
 // hurry.
 func (l *lane) run(ctx, attempts context.Context) {
+	defer close(l.stopped)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	stop := ctx.Done()
 	for l.turned = time.Now(); ; {
 		now := l.clock()
 		wait := tick
+		l.answer()
 		if stop != nil {
 			l.refill(ctx, now)
 			wait = l.ask(now)
@@ -91,6 +100,8 @@ func (l *lane) run(ctx, attempts context.Context) {
 			l.claimAt = now
 		case a := <-l.ended:
 			l.collect(a)
+		case r := <-l.recalls:
+			l.recall(r)
 		case s := <-l.settled:
 			l.finish(s)
 			if s.err != nil && attempts.Err() != nil {
@@ -145,6 +156,10 @@ func (l *lane) refill(ctx context.Context, now time.Time) {
 	got := 0
 	for i := range batches {
 		got += len(batches[i].Items)
+		if batches[i].Cancelled {
+			l.cancel(&held{batch: &batches[i], until: now.Add(lease)})
+			continue
+		}
 		l.work.add(&batches[i], now.Add(lease))
 	}
 	l.more = c.UrgentOnly || got >= c.N
@@ -170,7 +185,12 @@ func (l *lane) launch(attempts context.Context, now time.Time) (wait time.Durati
 		}
 		l.work.pop()
 		l.flying++
-		go func() { l.ended <- l.attempt(attempts, h, item) }()
+		l.aloft[h.batch.Message.ID]++
+		go func() {
+			a := l.attempt(attempts, h, item)
+			a.launched = true
+			l.ended <- a
+		}()
 	}
 	if l.more && !l.adrift && l.flying < l.window.open {
 		return 0 // ran dry although the store may hold more

@@ -77,13 +77,14 @@ func (l *lane) finish(s settlement) {
 		l.engine.Logger.Warn("leases were lost before their outcomes were recorded; those deliveries are made again", "lane", l.id, "batches", len(lost))
 	}
 	for _, a := range s.results {
+		l.landed(a)
 		if lost[a.held.batch.Key] {
 			a.held.until = time.Time{}
 			continue
 		}
 		a.held.until = s.at.Add(lease)
 		if a.result.State != diaphone.Pending {
-			l.engine.Metrics.ended(l.id, a.result.State, s.at.Sub(a.held.batch.Message.AcceptedAt))
+			l.engine.Metrics.ended(l.id, a.result.State, s.at.Sub(a.held.batch.Message.Begins()))
 		} else if a.result.RetryAt.Before(l.claimAt) {
 			l.claimAt = a.result.RetryAt
 		}

@@ -147,3 +147,14 @@ func (w *worklist) drain() []*held {
 	*w = worklist{}
 	return all
 }
+
+// leave takes what has not been launched of a batch off the list's count; it stays in
+// its queue, where peek passes over a batch that is used up.
+func (w *worklist) leave(h *held) {
+	left := len(h.batch.Items) - h.next
+	if h.batch.Urgent {
+		w.urgentItems -= left
+	} else {
+		w.bulkItems -= left
+	}
+}

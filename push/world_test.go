@@ -80,6 +80,7 @@ type world struct {
 	engine *push.Engine
 	outbox storage.Outbox                                       // between engine and store; nil: the store
 	sender providers.Provider                                   // nil: the vendor
+	live   live                                                 // who hears of scheduled messages
 	taken  func(diaphone.UserID) (proven bool, until time.Time) // nil: nobody takes anything live
 }
 
@@ -116,7 +117,8 @@ func (w *world) run() (stop func()) {
 			}
 			return w.taken(u)
 		},
-		Logger: slog.New(slog.DiscardHandler), Metrics: push.NewMetrics(prometheus.NewRegistry()),
+		Announce: w.announce,
+		Logger:   slog.New(slog.DiscardHandler), Metrics: push.NewMetrics(prometheus.NewRegistry()),
 	}
 	if w.outbox != nil {
 		c.Outbox = w.outbox

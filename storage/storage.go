@@ -56,11 +56,11 @@ const (
 	MaxBatch = 500  // deliveries in one batch at most
 )
 
-// Route decides for one device which lane and token kind a delivery takes. A
+// Route decides which lane and token kind a message takes to one device. A
 // device that nothing can reach gets a reason instead and its delivery fails at
 // once. It must be quick, pure and safe for concurrent use: engines call it
 // inside transactions.
-type Route func(d *diaphone.Device) (lane diaphone.Lane, kind diaphone.TokenKind, reason string)
+type Route func(m *diaphone.Message, d *diaphone.Device) (lane diaphone.Lane, kind diaphone.TokenKind, reason string)
 
 // Outbox is the durable queue of deliveries. Its unit is a batch: deliveries of
 // one message on one lane.
@@ -69,13 +69,26 @@ type Outbox interface {
 	// transaction. With an idempotency key that the app used before, nothing is
 	// stored: the earlier message's id comes back with Replayed, or Conflict when
 	// the bodies differ. A message without a notification plans nothing and is
-	// finished at once.
+	// finished at once. One that has SendAt plans nothing either: it waits for Start.
 	Accept(ctx context.Context, m *diaphone.Message, idem Idempotency, route Route) (Accepted, error)
 	// Plan reads the next page of the audience of an accepted message whose
 	// planning is unfinished and stores its batches. Every device that belonged to
 	// the audience when the message was accepted, and still does when its page is
-	// read, is planned exactly once. done: nothing is left to plan.
+	// read, is planned exactly once. done: nothing is left to plan, or not before Start.
 	Plan(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, route Route) (done bool, lanes []diaphone.Lane, err error)
+	// Due gives messages that were scheduled for now or earlier, in the order of their
+	// times, and when the next one is due (zero: none is). One that is lost to damage
+	// comes with its id alone, for Start to end it.
+	Due(ctx context.Context, now time.Time, limit int) (due []*diaphone.Message, next time.Time, err error)
+	// Start ends the waiting of a scheduled message and goes on as Accept does; it is
+	// the audience of now that counts. began is false, and nothing has happened, when
+	// the message does not wait any more: so each begins once.
+	Start(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, route Route) (a Accepted, began bool, err error)
+	// Cancel takes a message back: no more of it is planned, it never starts, batches of
+	// it are claimed as Cancelled, and a result that says Pending is recorded as the end
+	// of its delivery. It is NotFound for an unknown message, and for one that has
+	// finished or was cancelled before it only gives the report.
+	Cancel(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, now time.Time) (MessageReport, error)
 	// Unplanned gives messages whose planning is unfinished, oldest first.
 	Unplanned(ctx context.Context, limit int) ([]Ref, error)
 	// Claim leases batches of the lane that are due, urgent ones first, then by
@@ -134,7 +147,10 @@ type Batch struct {
 	Lane    diaphone.Lane
 	Message *diaphone.Message // shared and read-only
 	Urgent  bool
-	Items   []Item
+	// Cancelled: the message has been taken back. Its deliveries are to be settled as
+	// that, without an attempt.
+	Cancelled bool
+	Items     []Item
 }
 
 // Item is one delivery of a batch.
@@ -185,8 +201,8 @@ type History interface {
 	// Deliveries gives a page of the message's deliveries in the order they were
 	// planned, each with all its attempts.
 	Deliveries(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, page Page) (reports []DeliveryReport, next string, err error)
-	// Sweep removes finished messages accepted before the given time, with their
-	// history and idempotency records, at most limit of them. more: call again.
+	// Sweep removes finished messages accepted before the given time, or scheduled for
+	// before it, with their history and idempotency records, at most limit of them. more: call again.
 	Sweep(ctx context.Context, before time.Time, limit int) (removed int, more bool, err error)
 }
 
@@ -196,6 +212,9 @@ type MessageReport struct {
 	State      diaphone.MessageState
 	Counts     diaphone.Counts
 	FinishedAt time.Time // zero: not yet
+
+	CancelledAt time.Time // zero: it was not
+	Unsent      bool      // it was cancelled while it waited for its time: nothing of it went out
 }
 
 // DeliveryReport is one delivery and its story.

@@ -43,6 +43,7 @@ type Options struct {
 	Ready     func(context.Context) []api.Reason           // nil: ready
 	Store     bolt.Options
 	Edit      func(*diaphone.App)                                // each of the apps, before they are used; nil: as they are
+	Aloft     int                                                // attempts in flight, of any message that is cancelled
 	Webhooks  func() map[diaphone.WebhookID]gateway.WebhookState // nil: nothing is known of them
 }
 
@@ -175,6 +176,7 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 			defer s.mu.Unlock()
 			s.wakes = append(s.wakes, len(s.fans))
 		},
+		Recall: func(context.Context, diaphone.AppID, diaphone.MessageID) (int, error) { return o.Aloft, nil },
 		Live: gateway.Live{
 			Channels: live.Channels, Channel: live.Channel, Members: live.Members, Cached: live.Cached, Position: live.Position,
 			User: live.User, Disconnect: live.Terminate,

@@ -18,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/wire"
 )
 
 // maxDepth is how deep a body may nest. Nobody needs more, and whoever receives
@@ -151,6 +152,8 @@ func semanticFault(e *json.SemanticError) error {
 		return diaphone.InvalidField(pointer(e.JSONPointer), "unknown_field", "%s", unknownField(e.JSONPointer.LastToken(), e.GoType))
 	case errors.Is(e, errNull):
 		return diaphone.InvalidField(pointer(e.JSONPointer), "wrong_type", "null is not allowed here: leave the field out")
+	case e.GoType == reflect.TypeFor[wire.Time]():
+		return diaphone.InvalidField(pointer(e.JSONPointer), "malformed", "a time with its zone belongs here, for example 2026-09-01T18:30:00+02:00")
 	case e.JSONKind == jsontext.KindNumber && isInteger(e.GoType):
 		return diaphone.InvalidField(pointer(e.JSONPointer), "wrong_type", "a whole number of at most 64 bits belongs here")
 	}

@@ -27,6 +27,10 @@ const (
 const MaxIdempotencyKey = 255
 
 func (d *Door) publish(c *call) error {
+	preview, err := c.flag("preview")
+	if err != nil {
+		return err
+	}
 	body, err := readBody(c, MaxMessageBody)
 	if err != nil {
 		return err
@@ -46,6 +50,9 @@ func (d *Door) publish(c *call) error {
 	m, err := messageOf(c.app.ID, &in)
 	if err != nil {
 		return err
+	}
+	if preview {
+		return d.preview(c, m)
 	}
 	if err := d.admit(c); err != nil {
 		return err
@@ -107,7 +114,7 @@ func (c *call) idempotency(key string, body []byte) storage.Idempotency {
 
 func messageOf(app diaphone.AppID, in *wire.NewMessage) (*diaphone.Message, error) {
 	m := &diaphone.Message{
-		App: app, To: diaphone.Audience(in.To), Notification: in.Notification, When: in.When,
+		App: app, To: diaphone.Audience(in.To), Notification: in.Notification, When: in.When, SendAt: in.SendAt.Time,
 	}
 	if c := in.Confirm; c != nil {
 		m.Confirm = diaphone.Confirmation{Within: time.Duration(c.Within * float64(time.Second)), By: c.By}
@@ -182,6 +189,19 @@ func (d *Door) message(c *call) error {
 	return c.reply(http.StatusOK, wire.Message{
 		ID: r.Message.ID, State: r.State, Counts: wire.Counts(r.Counts),
 		To: wire.Audience(r.Message.To), When: r.Message.When,
-		AcceptedAt: wire.At(r.Message.AcceptedAt), ExpiresAt: wire.At(r.Message.Expires), FinishedAt: wire.At(r.FinishedAt),
+		AcceptedAt: wire.At(r.Message.AcceptedAt), SendAt: wire.At(r.Message.SendAt), ExpiresAt: wire.At(r.Message.Expires), FinishedAt: wire.At(r.FinishedAt),
+		CancelledAt: wire.At(r.CancelledAt),
 	})
+}
+
+func (d *Door) cancelMessage(c *call) error {
+	id, err := c.messageID()
+	if err != nil {
+		return err
+	}
+	r, err := d.gateway.Cancel(c.ctx(), c.app.ID, id)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, wire.Cancellation(r))
 }

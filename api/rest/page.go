@@ -52,6 +52,17 @@ func (c *call) page() (storage.Page, error) {
 	return p, nil
 }
 
+// flag reads a parameter that is 1 or absent.
+func (c *call) flag(name string) (bool, error) {
+	if !c.query.Has(name) {
+		return false, nil
+	}
+	if c.query.Get(name) != "1" {
+		return false, diaphone.InvalidField("/"+name, "unknown_value", "%s is 1, or left out", name)
+	}
+	return true, nil
+}
+
 // linkNext sets the header Link to the address of the next page (RFC 8288),
 // relative to the server, whose public name we do not know.
 func (c *call) linkNext(next string) {

@@ -146,7 +146,7 @@ func TestDevicesRefused(t *testing.T) {
 		{"no platform", `{}`, 422, "invalid", "/platform", "ios, android or web", nil},
 		{"unknown platform", `{"platform":"symbian"}`, 422, "invalid", "/platform", "ios, android or web", nil},
 		{"id in the body", device(`,"device_id":"d1"`), 422, "invalid", "/device_id", "there is no field", nil},
-		{"unknown kind", token(`"kind":"apple","value":"ab"`), 422, "invalid", "/tokens/0/kind", "apns, fcm or webpush", nil},
+		{"unknown kind", token(`"kind":"apple","value":"ab"`), 422, "invalid", "/tokens/0/kind", "apns, apns-voip, fcm or webpush", nil},
 		{"token without a value", token(`"kind":"fcm"`), 422, "invalid", "/tokens/0/value", "1 to 4096", nil},
 		{"long token", token(`"kind":"fcm","value":"` + strings.Repeat("x", 4097) + `"`), 422, "invalid", "/tokens/0/value", "4097", nil},
 		{"APNs token not hex", token(`"kind":"apns","value":"xyz"`), 422, "invalid", "/tokens/0/value", "hex", nil},

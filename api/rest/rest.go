@@ -68,9 +68,10 @@ func (d *Door) Mount(e *echo.Echo) {
 	v1 := func(method, path string, handle func(*call) error, parameters ...string) {
 		e.Add(method, "/v1"+path, d.authenticated(handle, parameters))
 	}
-	v1(http.MethodPost, "/messages", d.publish)
+	v1(http.MethodPost, "/messages", d.publish, "preview")
 	v1(http.MethodPost, "/messages/batch", d.publishBatch)
 	v1(http.MethodGet, "/messages/:message_id", d.message)
+	v1(http.MethodPost, "/messages/:message_id/cancel", d.cancelMessage)
 	v1(http.MethodGet, "/messages/:message_id/deliveries", d.deliveries, "cursor", "limit")
 	v1(http.MethodGet, "/devices", d.listDevices, "user_id", "cursor", "limit")
 	v1(http.MethodPut, "/devices/:device_id", d.putDevice)

@@ -19,7 +19,7 @@ import (
 func TestExamplesAreExecuted(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{})
 	// In this order, every operation finds what its path names.
-	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "unsubscribeDevice", "deleteDevice",
+	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "cancelMessage", "unsubscribeDevice", "deleteDevice",
 		"publishBatch", "listChannels", "getChannel", "listMembers", "listPastEvents", "getUser", "disconnectUser",
 		"listWebhooks", "listDeadLetters", "resendDeadLetters", "discardDeadLetters"}
 	sent := 0

@@ -82,6 +82,7 @@ type NewMessage struct {
 	Notification *diaphone.Notification `json:"notification,omitzero"`
 	When         diaphone.When          `json:"when,omitzero"`
 	Confirm      *Confirm               `json:"confirm,omitzero"`
+	SendAt       Time                   `json:"send_at,omitzero"`
 }
 
 // Confirm says what proves that a live user has taken a message for those who are away.
@@ -127,6 +128,30 @@ type Published struct {
 	Counts Counts             `json:"counts"`
 }
 
+// Cancellation is the answer to POST /v1/messages/{message_id}/cancel.
+type Cancellation struct {
+	Cancelled int64 `json:"cancelled"`
+	TooLate   int64 `json:"too_late"`
+	Unsent    bool  `json:"unsent"`
+}
+
+// Preview is the answer to POST /v1/messages?preview=1.
+type Preview struct {
+	Event         bool                  `json:"event"` // it has one
+	Notifications []NotificationPreview `json:"notifications"`
+}
+
+// NotificationPreview is a notification as one credential of the app would send it.
+type NotificationPreview struct {
+	Credential string                `json:"credential"`
+	Provider   diaphone.ProviderName `json:"provider"`
+	Headers    map[string]string     `json:"headers"`
+	Payload    string                `json:"payload"` // JSON, byte by byte
+	Size       int                   `json:"size"`    // bytes of Payload
+	Limit      int                   `json:"limit"`
+	Warnings   []FieldError          `json:"warnings"`
+}
+
 // Counts are deliveries by state; the last six sum to Accepted.
 type Counts struct {
 	Accepted   int64 `json:"accepted"`
@@ -146,8 +171,11 @@ type Message struct {
 	To         Audience              `json:"to"`
 	When       diaphone.When         `json:"when"`
 	AcceptedAt Time                  `json:"accepted_at"`
+	SendAt     Time                  `json:"send_at,omitzero"`
 	ExpiresAt  Time                  `json:"expires_at"`
 	FinishedAt Time                  `json:"finished_at,omitzero"`
+
+	CancelledAt Time `json:"cancelled_at,omitzero"`
 }
 
 // Delivery is one message owed to one device, and its story.
@@ -191,7 +219,8 @@ type FieldError struct {
 	Detail  string `json:"detail"`
 }
 
-// Time is written as RFC 3339 in UTC with milliseconds.
+// Time is written as RFC 3339 in UTC with milliseconds, and read with any zone and
+// precision.
 type Time struct{ time.Time }
 
 const timeLayout = "2006-01-02T15:04:05.000Z"

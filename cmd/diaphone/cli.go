@@ -19,6 +19,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the gateway."`
 	Sim     simCmd     `cmd:"" help:"Run the simulators of APNs, FCM and Web Push alone, or look into running ones."`
 	Send    sendCmd    `cmd:"" help:"Send a notification to users, devices or channels."`
+	Cancel  cancelCmd  `cmd:"" help:"Take a message back, as far as it has not gone out."`
 	Publish publishCmd `cmd:"" help:"Publish an event to whoever listens live on a channel."`
 	Listen  listenCmd  `cmd:"" help:"Subscribe to channels over the WebSocket and print each event as a line of JSON."`
 	Devices devicesCmd `cmd:"" help:"Register, list and remove devices."`

@@ -88,9 +88,12 @@ func (d *devCmd) addPhones(ctx context.Context, sims *simulators, gateway *app.A
 		if err := control.call(ctx, http.MethodPost, "/sim/devices", phone{Name: p.name, Platform: p.platform}, &added); err != nil {
 			return fmt.Errorf("add the simulated phone %s: %w", p.name, err)
 		}
+		tokens := []diaphone.Token{{Kind: p.kind, Value: added.value()}}
+		if added.VoIPToken != "" {
+			tokens = append(tokens, diaphone.Token{Kind: diaphone.TokenAPNsVoIP, Value: diaphone.Secret(added.VoIPToken)})
+		}
 		_, _, err := gateway.Gateway().Register(ctx, diaphone.Device{
-			App: "1", ID: diaphone.DeviceID(p.name), Platform: diaphone.Platform(p.platform), User: demoUser,
-			Tokens: []diaphone.Token{{Kind: p.kind, Value: added.value()}},
+			App: "1", ID: diaphone.DeviceID(p.name), Platform: diaphone.Platform(p.platform), User: demoUser, Tokens: tokens,
 		})
 		if err != nil {
 			return fmt.Errorf("register %s: %w", p.name, err)

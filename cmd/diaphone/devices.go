@@ -64,7 +64,8 @@ type devicesAddCmd struct {
 	ID           string            `arg:"" help:"Id of the device: stays the same as tokens come and go."`
 	Platform     string            `help:"ios, android or web." enum:"ios,android,web" required:"" env:"-"`
 	APNS         string            `help:"APNs device token." placeholder:"TOKEN" env:"-"`
-	Environment  string            `help:"Environment of the APNs token: production or sandbox." placeholder:"ENV" env:"-"`
+	APNSVoIP     string            `name:"apns-voip" help:"PushKit token, for calls." placeholder:"TOKEN" env:"-"`
+	Environment  string            `help:"Environment of the APNs tokens: production or sandbox." placeholder:"ENV" env:"-"`
 	FCM          string            `help:"FCM registration token." placeholder:"TOKEN" env:"-"`
 	Subscription string            `help:"File with what a browser's PushSubscription.toJSON() gave; - reads it from standard input." placeholder:"FILE" env:"-"`
 	User         string            `help:"User that the device belongs to." placeholder:"ID" env:"-"`
@@ -84,6 +85,9 @@ func (d *devicesAddCmd) Run(c *console) error {
 		Locale: d.Locale, TimeZone: d.TimeZone, Tags: d.Tag}
 	if d.APNS != "" {
 		device.Tokens = append(device.Tokens, wire.NewToken{Kind: diaphone.TokenAPNs, Value: d.APNS, Environment: diaphone.Environment(d.Environment)})
+	}
+	if d.APNSVoIP != "" {
+		device.Tokens = append(device.Tokens, wire.NewToken{Kind: diaphone.TokenAPNsVoIP, Value: d.APNSVoIP, Environment: diaphone.Environment(d.Environment)})
 	}
 	if d.FCM != "" {
 		device.Tokens = append(device.Tokens, wire.NewToken{Kind: diaphone.TokenFCM, Value: d.FCM})

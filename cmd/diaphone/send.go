@@ -25,10 +25,13 @@ type sendCmd struct {
 	Badge          *int              `help:"Number on the app's icon." env:"-"`
 	Sound          string            `help:"Sound, for example default." env:"-"`
 	Collapse       string            `help:"Collapse id: a newer notification replaces the shown one." placeholder:"ID" env:"-"`
-	Priority       string            `help:"high or normal." enum:"high,normal" default:"high" env:"-"`
+	Mode           string            `help:"alert, background, data or voip; by default alert with something to show, else data." enum:",alert,background,data,voip" default:"" env:"-"`
+	Priority       string            `help:"high or normal; by default high, in the background normal." enum:",high,normal" default:"" env:"-"`
 	TTL            *time.Duration    `help:"Give up after this time; 0s means now or never." placeholder:"DURATION" env:"-"`
 	When           string            `help:"always, or away: spare the phones of users who are proven to have taken it live." enum:"always,away" default:"always" env:"-"`
+	At             string            `help:"Send it then: 18:30, +10m, or 2026-09-01T18:30:00+02:00." placeholder:"TIME" env:"-"`
 	IdempotencyKey string            `help:"A repeated send with the same key is not sent again." placeholder:"KEY" env:"-"`
+	Preview        bool              `help:"Send nothing; print what each provider would be sent, its size, and warnings." env:"-"`
 	Wait           bool              `help:"Wait until every delivery has ended and print each." env:"-"`
 	Timeout        time.Duration     `help:"Wait no longer than this." default:"60s" env:"-"`
 }
@@ -46,6 +49,9 @@ func (s *sendCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	if s.Preview {
+		return s.preview(c, api, m)
+	}
 	published, err := api.Publish(c.ctx, m, s.IdempotencyKey)
 	if err != nil {
 		return err
@@ -55,10 +61,12 @@ func (s *sendCmd) Run(c *console) error {
 	}
 	if s.JSON {
 		err = c.json(published)
+	} else if !m.SendAt.IsZero() {
+		_, err = fmt.Fprintf(c.out, "%s scheduled for %s\n", published.ID, m.SendAt.Local().Format(time.RFC3339))
 	} else {
 		_, err = fmt.Fprintf(c.out, "%s accepted: %s\n", published.ID, planned(published.Counts))
 	}
-	if err == nil && published.Counts.Accepted == 0 {
+	if err == nil && published.Counts.Accepted == 0 && m.SendAt.IsZero() {
 		return s.nobody()
 	}
 	return err
@@ -110,8 +118,16 @@ func (s *sendCmd) message(c *console) (m wire.NewMessage, err error) {
 		}
 		body = strings.TrimRight(string(text), "\n")
 	}
+	if s.At != "" {
+		at, err := parseAt(s.At, time.Now())
+		if err != nil {
+			return m, err
+		}
+		m.SendAt = wire.At(at)
+	}
 	m.When = diaphone.When(s.When)
 	m.Notification = &diaphone.Notification{
+		Mode:  diaphone.Mode(s.Mode),
 		Title: s.Title, Body: body, Data: s.Data, Image: s.Image, Badge: s.Badge, Sound: s.Sound,
 		CollapseID: s.Collapse, Priority: diaphone.Priority(s.Priority),
 	}
@@ -208,7 +224,11 @@ func printDeliveries(c *console, m wire.Message, deliveries []wire.Delivery) err
 		if n := len(d.Attempts); n > 0 {
 			last := d.Attempts[n-1]
 			end := last.At.Add(time.Duration(last.LatencyMS) * time.Millisecond)
-			took = end.Sub(m.AcceptedAt.Time).Round(time.Millisecond).String()
+			begun := m.AcceptedAt.Time
+			if !m.SendAt.IsZero() {
+				begun = m.SendAt.Time
+			}
+			took = end.Sub(begun).Round(time.Millisecond).String()
 		}
 		rows[i] = []string{string(d.DeviceID), string(d.Provider), string(d.State), fmt.Sprint(len(d.Attempts)), took, d.Reason}
 	}

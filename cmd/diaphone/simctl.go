@@ -27,6 +27,7 @@ type phone struct {
 	Name         string             `json:"name"`
 	Platform     string             `json:"platform"`
 	Token        string             `json:"token,omitempty"`
+	VoIPToken    string             `json:"voip_token,omitempty"`
 	State        string             `json:"state,omitempty"`
 	Environment  string             `json:"environment,omitempty"`
 	Subscription *wire.Subscription `json:"subscription,omitempty"`

@@ -85,11 +85,8 @@ func headersOf(m *diaphone.Message, bundle string) (headers, error) {
 		return headers{}, diaphone.InvalidField("/notification/collapse_id", "malformed",
 			"collapse_id travels in an HTTP header: it has no control characters")
 	}
-	h := headers{pushType: "background", priority: 10, expiration: expiration(m), collapseID: n.CollapseID}
-	if n.Visible() {
-		h.pushType = "alert"
-	}
-	h.pushType = pick(override, headerPushType, h.pushType)
+	h := headers{priority: 10, expiration: expiration(m), collapseID: n.CollapseID}
+	h.pushType = pick(override, headerPushType, n.APNsPushType())
 	kind := pushTypes[h.pushType]
 	if kind.calm || n.EffectivePriority() == diaphone.PriorityNormal {
 		h.priority = 5
@@ -118,8 +115,8 @@ func pick(override map[string]string, name, otherwise string) string {
 // expiration: 0 and an absent header are different things to Apple. 0 is one
 // attempt and no storing, absent is Apple's own storage policy.
 func expiration(m *diaphone.Message) string {
-	if m.Notification.TTLSeconds() == 0 {
-		return "0"
+	if m.Notification.TTLSeconds() == 0 || m.Notification.Mode == diaphone.ModeVoIP {
+		return "0" // what rings late is worse than what never rings
 	}
 	at := m.Expires
 	if at.IsZero() && !m.AcceptedAt.IsZero() {

@@ -90,7 +90,7 @@ func apsOf(n *diaphone.Notification) map[string]any {
 	if n.Image != "" { // the app's service extension fetches it
 		aps["mutable-content"] = 1
 	}
-	if !n.Visible() {
+	if n.APNsPushType() == "background" {
 		aps["content-available"] = 1
 	}
 	return aps

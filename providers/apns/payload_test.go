@@ -74,6 +74,27 @@ func TestPayloadsAndHeaders(t *testing.T) {
 			payload: `{` + mid + `,"aps":{},"id":"1",` + nid + `}`,
 			header:  map[string]string{"apns-push-type": "voip", "apns-topic": bundle + ".voip", "apns-expiration": "0"},
 		},
+		"mode voip": {
+			n:       diaphone.Notification{Mode: diaphone.ModeVoIP, Data: map[string]string{"id": "1"}},
+			payload: `{` + mid + `,"aps":{},"id":"1",` + nid + `}`,
+			header:  map[string]string{"apns-push-type": "voip", "apns-topic": bundle + ".voip", "apns-expiration": "0"},
+		},
+		"mode background": {
+			n:       diaphone.Notification{Mode: diaphone.ModeBackground, TTL: ptr(60)},
+			payload: `{` + mid + `,"aps":{"content-available":1},` + nid + `}`,
+			header:  map[string]string{"apns-push-type": "background", "apns-priority": "5", "apns-expiration": "1800000060"},
+		},
+		"mode data": {
+			n:       diaphone.Notification{Mode: diaphone.ModeData, Data: map[string]string{"sync": "1"}, Priority: diaphone.PriorityHigh},
+			payload: `{` + mid + `,"aps":{"content-available":1},"sync":"1",` + nid + `}`,
+			header:  map[string]string{"apns-push-type": "background", "apns-priority": "5"},
+		},
+		"mode alert, its text translated by the app": {
+			n: diaphone.Notification{Mode: diaphone.ModeAlert, Priority: diaphone.PriorityNormal,
+				APNs: &diaphone.APNsOverride{APS: json.RawMessage(`{"alert":{"loc-key":"hello"}}`)}},
+			payload: `{` + mid + `,"aps":{"alert":{"loc-key":"hello"}},` + nid + `}`,
+			header:  map[string]string{"apns-priority": "5"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := render(golden(c.n), bundle)

@@ -39,7 +39,7 @@ func render(m *diaphone.Message, ttl int) (*rendering, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := override(message, m.Notification.FCM); err != nil {
+	if err := override(message, m.Notification); err != nil {
 		return nil, err
 	}
 	data, err := dataOf(message, m.ID)
@@ -103,7 +103,9 @@ func typedOf(m *diaphone.Message, ttl int) (*messaging.Message, error) {
 			TTL:         &life,
 			CollapseKey: n.CollapseID,
 		},
-		APNS: apnsOf(m, ttl),
+	}
+	if n.Mode != diaphone.ModeVoIP { // calls to iOS take another way
+		t.APNS = apnsOf(m, ttl)
 	}
 	// A message with "notification" is shown by the system, and the app's code does
 	// not run; so a badge or a sound alone must not make one.
@@ -120,7 +122,7 @@ func typedOf(m *diaphone.Message, ttl int) (*messaging.Message, error) {
 func apnsOf(m *diaphone.Message, ttl int) *messaging.APNSConfig {
 	n := m.Notification
 	headers := map[string]string{"apns-push-type": "background", "apns-priority": "5"}
-	if n.Visible() {
+	if !n.Silent() {
 		headers["apns-push-type"] = "alert"
 		if n.EffectivePriority() == diaphone.PriorityHigh {
 			headers["apns-priority"] = "10"
@@ -138,7 +140,7 @@ func apnsOf(m *diaphone.Message, ttl int) *messaging.APNSConfig {
 	return &messaging.APNSConfig{Headers: headers, Payload: &messaging.APNSPayload{Aps: &messaging.Aps{
 		Badge:            n.Badge,
 		Sound:            n.Sound,
-		ContentAvailable: !n.Visible(),
+		ContentAvailable: n.Silent(),
 		MutableContent:   n.Image != "",
 	}}}
 }
@@ -161,12 +163,12 @@ func jsonOf(typed *messaging.Message) (map[string]any, error) {
 }
 
 // override merges what the publisher set last.
-func override(message map[string]any, raw []byte) error {
-	if len(raw) == 0 {
+func override(message map[string]any, n *diaphone.Notification) error {
+	if len(n.FCM) == 0 {
 		return nil
 	}
 	const at = "/notification/fcm"
-	patch, err := exchange.Object(raw)
+	patch, err := exchange.Object(n.FCM)
 	if err != nil {
 		return diaphone.InvalidField(at, "malformed", "fcm: %v", err)
 	}
@@ -174,6 +176,9 @@ func override(message map[string]any, raw []byte) error {
 		if _, set := patch[k]; set {
 			return diaphone.InvalidField(at+"/"+k, "not_allowed", "fcm.%s: the audience says where a message goes", k)
 		}
+	}
+	if _, set := patch["notification"]; set && n.Mode != "" && n.Silent() {
+		return diaphone.InvalidField(at+"/notification", "contradiction", "fcm.notification: with mode %s the app's code gets the message, and nothing is shown", n.Mode)
 	}
 	if data, ok := patch["data"].(map[string]any); ok {
 		for _, k := range []string{exchange.KeyMessage, exchange.KeyDelivery} {

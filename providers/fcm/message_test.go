@@ -66,6 +66,22 @@ func TestMessages(t *testing.T) {
 			`{"android":{"bandwidth_constrained_ok":true,"notification":{"channel_id":"chat"},"priority":"NORMAL"},` +
 				`"fcm_options":{"analytics_label":"a"},"notification":{"title":"Eva"},"data":{"Room":"8",` + ids + `}}`,
 		},
+		"mode voip": {
+			diaphone.Notification{Mode: diaphone.ModeVoIP, Data: map[string]string{"Id": "1"}},
+			`{"android":{"priority":"HIGH","ttl":"30s"},"data":{"Id":"1",` + ids + `}}`,
+		},
+		"mode background": {
+			diaphone.Notification{Mode: diaphone.ModeBackground, TTL: ptr(60)},
+			`{"android":{"priority":"NORMAL","ttl":"60s"},` +
+				`"apns":{"headers":{"apns-expiration":"1800000060","apns-priority":"5","apns-push-type":"background"},"payload":{"aps":{"content-available":1}}},` +
+				`"data":{` + ids + `}}`,
+		},
+		"mode data": {
+			diaphone.Notification{Mode: diaphone.ModeData, Data: map[string]string{"Sync": "1"}, Priority: diaphone.PriorityNormal, TTL: ptr(0)},
+			`{"android":{"priority":"NORMAL","ttl":"0s"},` +
+				`"apns":{"headers":{"apns-expiration":"0","apns-priority":"5","apns-push-type":"background"},"payload":{"aps":{"content-available":1}}},` +
+				`"data":{"Sync":"1",` + ids + `}}`,
+		},
 		"nothing left": {
 			diaphone.Notification{Title: "Ana", FCM: json.RawMessage(`{"android":null,"apns":null,"notification":null,"data":null}`)},
 			`{"data":{` + ids + `}}`,

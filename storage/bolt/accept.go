@@ -46,13 +46,16 @@ func (s *Store) Accept(ctx context.Context, m *diaphone.Message, idem storage.Id
 	return accepted, nil
 }
 
-// accept stores a new message and plans its first page.
+// accept stores a new message, and plans its first page or notes when it is due.
 func (t *txn) accept(m *diaphone.Message, of message, body record, idem storage.Idempotency, route storage.Route) (storage.Accepted, []key, error) {
 	order, err := t.nextOrder()
 	if err != nil {
 		return storage.Accepted{}, nil, err
 	}
 	p := &progress{order: order, accepted: millis(m.AcceptedAt), planned: m.Notification == nil}
+	if !m.SendAt.IsZero() {
+		p.accepted, p.planned, p.scheduled = millis(m.SendAt), false, true
+	}
 	if err := t.put(inMessages, of.key(), bytes.Clone(body)); err != nil {
 		return storage.Accepted{}, nil, err
 	}
@@ -66,7 +69,17 @@ func (t *txn) accept(m *diaphone.Message, of message, body record, idem storage.
 			return storage.Accepted{}, nil, err
 		}
 	}
-	var queued []key
+	if p.scheduled {
+		if err := t.put(inSchedule, scheduleKey(p.accepted, of), newRecord(0)); err != nil {
+			return storage.Accepted{}, nil, err
+		}
+		return storage.Accepted{ID: m.ID}, nil, t.putProgress(of, p, false)
+	}
+	return t.begin(m, of, p, route)
+}
+
+// begin plans the first page of a message that is to go out.
+func (t *txn) begin(m *diaphone.Message, of message, p *progress, route storage.Route) (a storage.Accepted, queued []key, err error) {
 	var lanes []diaphone.Lane
 	if !p.planned {
 		if queued, lanes, err = t.planPage(m, of, p, route); err != nil {
@@ -127,7 +140,7 @@ func (t *txn) replayed(earlier message) (storage.Accepted, error) {
 // planPage plans the next page of the message: its roster, its batches, its counts.
 // The caller writes the progress.
 func (t *txn) planPage(m *diaphone.Message, of message, p *progress, route storage.Route) (queued []key, lanes []diaphone.Lane, err error) {
-	walk := newPlan(t, of, &m.To, p.order, route)
+	walk := newPlan(t, of, m, p.order, route)
 	if err := walk.readPage(p, t.page); err != nil {
 		return nil, nil, err
 	}
@@ -204,7 +217,7 @@ func (s *Store) Plan(ctx context.Context, app diaphone.AppID, id diaphone.Messag
 			done = true
 			return t.abandonPlan(of, p)
 		}
-		if p.planned {
+		if p.planned || p.scheduled {
 			done = true
 			return nil
 		}

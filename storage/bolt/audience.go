@@ -20,7 +20,7 @@ import (
 type plan struct {
 	t        *txn
 	of       message
-	to       *diaphone.Audience
+	m        *diaphone.Message
 	accepted uint64 // the Accept's place in the store order
 	route    storage.Route
 	sources  []source
@@ -38,9 +38,10 @@ type source struct {
 	channel diaphone.ChannelName
 }
 
-func newPlan(t *txn, of message, to *diaphone.Audience, accepted uint64, route storage.Route) *plan {
+func newPlan(t *txn, of message, m *diaphone.Message, accepted uint64, route storage.Route) *plan {
+	to := &m.To
 	p := &plan{
-		t: t, of: of, to: to, accepted: accepted, route: route,
+		t: t, of: of, m: m, accepted: accepted, route: route,
 		devices:  make(map[diaphone.DeviceID]bool, len(to.Devices)),
 		users:    make(map[diaphone.UserID]int, len(to.Users)),
 		channels: make(map[diaphone.ChannelName]int, len(to.Channels)),
@@ -142,7 +143,7 @@ func (p *plan) consider(d *device, k int) {
 		return
 	}
 	e := entry{device: d.ID, lane: -1}
-	lane, kind, reason := p.route(&d.Device)
+	lane, kind, reason := p.route(p.m, &d.Device)
 	if reason != "" {
 		e.reason = reason
 	} else {

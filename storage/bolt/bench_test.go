@@ -19,7 +19,7 @@ import (
 
 const benchApp = diaphone.AppID("1")
 
-func benchRoute(d *diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
+func benchRoute(_ *diaphone.Message, d *diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
 	return diaphone.Lane{App: d.App, Credential: "apns"}, d.Tokens[0].Kind, ""
 }
 

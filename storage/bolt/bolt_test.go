@@ -94,7 +94,7 @@ const testApp = diaphone.AppID("1")
 
 var testLane = diaphone.Lane{App: testApp, Credential: "fcm"}
 
-func testRoute(*diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
+func testRoute(*diaphone.Message, *diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
 	return testLane, diaphone.TokenFCM, ""
 }
 

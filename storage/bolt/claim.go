@@ -127,6 +127,7 @@ func (p *picker) take(k, v []byte, of ticket) bool {
 // is damaged cannot be sent; it is reported, and its lease is given up.
 func (t *txn) fill(picks []picked) (batches []storage.Batch, broken []string) {
 	messages := map[message]*diaphone.Message{}
+	cancelled := map[message]bool{}
 	for _, p := range picks {
 		of := p.ticket.message()
 		m := messages[of]
@@ -137,6 +138,9 @@ func (t *txn) fill(picks []picked) (batches []storage.Batch, broken []string) {
 				err = errBad
 			}
 			messages[of] = m
+			if progress, ok, damage := t.progress(of); damage == nil && ok {
+				cancelled[of] = progress.cancelled != 0
+			}
 		}
 		var page *roster
 		if err == nil {
@@ -149,7 +153,7 @@ func (t *txn) fill(picks []picked) (batches []storage.Batch, broken []string) {
 		}
 		b := storage.Batch{
 			Key: string(p.key), Fence: p.fence, Lane: p.ticket.lane, Message: m,
-			Urgent: p.ticket.class == classUrgent, Items: make([]storage.Item, len(p.items)),
+			Urgent: p.ticket.class == classUrgent, Cancelled: cancelled[of], Items: make([]storage.Item, len(p.items)),
 		}
 		for i, it := range p.items {
 			e := &page.entries[it.index]

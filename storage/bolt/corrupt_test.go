@@ -59,6 +59,17 @@ func populate(t *testing.T, path string) sound {
 			mustSettle(t, s)
 		}
 	}
+	later := testMessage("d001")
+	later.SendAt = time.Now().Add(time.Hour)
+	later.AcceptedAt, later.Expires = later.SendAt, later.SendAt.Add(time.Hour)
+	if _, err := s.Accept(t.Context(), later, storage.Idempotency{}, testRoute); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Message(t.Context(), testApp, later.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	truth.messages[later.ID] = r.Message
 	populateNotices(t, s)
 	return truth
 }
@@ -107,7 +118,7 @@ func TestDamagedRecords(t *testing.T) {
 	base := filepath.Join(dir, "base.db")
 	truth := populate(t, base)
 	for b := inDevices; b < bucketEnd; b++ {
-		if b == inFinished || b == inQuarantine {
+		if b == inFinished || b == inQuarantine || b == inSchedule {
 			continue // their values say nothing; a wrong key is checked against the progress
 		}
 		for round := range 4 {

@@ -26,7 +26,7 @@ func platforms() []string {
 }
 
 func tokenKinds() []string {
-	return []string{string(diaphone.TokenAPNs), string(diaphone.TokenFCM), string(diaphone.TokenWebPush)}
+	return []string{string(diaphone.TokenAPNs), string(diaphone.TokenFCM), string(diaphone.TokenWebPush), string(diaphone.TokenAPNsVoIP)}
 }
 
 func environments() []string {

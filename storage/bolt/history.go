@@ -161,13 +161,24 @@ func (s *Store) Message(ctx context.Context, app diaphone.AppID, id diaphone.Mes
 		if !ok {
 			return noMessage(id)
 		}
-		report = storage.MessageReport{Message: m, State: diaphone.Processing, Counts: p.counts, FinishedAt: fromMillis(p.finished)}
-		if p.finished != 0 {
-			report.State = diaphone.Finished
-		}
+		report = p.report(m)
 		return nil
 	})
 	return report, err
+}
+
+func (p *progress) report(m *diaphone.Message) storage.MessageReport {
+	r := storage.MessageReport{
+		Message: m, State: diaphone.Processing, Counts: p.counts, FinishedAt: fromMillis(p.finished),
+		CancelledAt: fromMillis(p.cancelled), Unsent: p.unsent,
+	}
+	switch {
+	case p.scheduled:
+		r.State = diaphone.Scheduled
+	case p.finished != 0:
+		r.State = diaphone.Finished
+	}
+	return r
 }
 
 // Deliveries implements storage.History.

@@ -3,6 +3,7 @@ package bolt
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/diaphone-dev/diaphone"
 )
@@ -29,14 +30,19 @@ func messageRecord(m *diaphone.Message) (record, error) {
 	}
 	if m.Notification == nil {
 		r.byte(0)
-		return r, nil
+	} else {
+		body, err := json.Marshal(m.Notification)
+		if err != nil {
+			return nil, fmt.Errorf("encode the notification: %w", err)
+		}
+		r.byte(1)
+		r.blob(body)
 	}
-	body, err := json.Marshal(m.Notification)
-	if err != nil {
-		return nil, fmt.Errorf("encode the notification: %w", err)
+	if !m.SendAt.IsZero() { // else nothing: most records end here
+		r.time(m.SendAt)
+		r.int(int64(m.Confirm.Within))
+		r.text(string(m.Confirm.By))
 	}
-	r.byte(1)
-	r.blob(body)
 	return r, nil
 }
 
@@ -56,6 +62,10 @@ func decodeMessage(r reader, of message) (*diaphone.Message, error) {
 		if err := json.Unmarshal(r.blob(), m.Notification); err != nil && r.err == nil {
 			r.fail("notification")
 		}
+	}
+	if len(r.b) > 0 {
+		m.SendAt = r.time()
+		m.Confirm = diaphone.Confirmation{Within: time.Duration(r.int()), By: diaphone.Proof(r.text())}
 	}
 	return m, r.end()
 }
@@ -93,15 +103,18 @@ func (t *txn) message(of message) (*diaphone.Message, bool, error) {
 
 // progress is how far a message has come: the part of it that changes.
 type progress struct {
-	order    uint64 // the Accept's place in the store order
-	counts   diaphone.Counts
-	source   int    // the plan's cursor: which source of the audience,
-	after    uint64 // and the place in it that was read last
-	pages    uint32 // rosters written
-	planned  bool
-	accepted int64  // ms
-	finished int64  // ms; 0: not yet
-	idem     []byte // hash of the idempotency key; nil: none
+	order     uint64 // the Accept's place in the store order
+	counts    diaphone.Counts
+	source    int    // the plan's cursor: which source of the audience,
+	after     uint64 // and the place in it that was read last
+	pages     uint32 // rosters written
+	planned   bool
+	scheduled bool   // it waits for accepted, and Start
+	unsent    bool   // it was cancelled while it waited
+	cancelled int64  // ms; 0: it was not
+	accepted  int64  // ms; of a scheduled message, when it is due
+	finished  int64  // ms; 0: not yet
+	idem      []byte // hash of the idempotency key; nil: none
 }
 
 // settleIfDone sets the time of finishing once nothing is left to plan or to do.
@@ -126,14 +139,22 @@ func (p *progress) record() record {
 	r.number(p.source)
 	r.uint(p.after)
 	r.uint(uint64(p.pages))
-	if p.planned {
+	switch {
+	case p.unsent:
+		r.byte(3)
+	case p.scheduled:
+		r.byte(2)
+	case p.planned:
 		r.byte(1)
-	} else {
+	default:
 		r.byte(0)
 	}
 	r.int(p.accepted)
 	r.int(p.finished)
 	r.blob(p.idem)
+	if p.cancelled != 0 { // else nothing: nearly all records end here
+		r.int(p.cancelled)
+	}
 	return r
 }
 
@@ -144,9 +165,13 @@ func decodeProgress(r reader) (*progress, error) {
 		p.counts.Accepted += *n
 	}
 	p.source, p.after, p.pages = r.number(), r.uint(), uint32(r.number())
-	p.planned = r.byte() == 1
+	stage := r.byte()
+	p.planned, p.scheduled, p.unsent = stage == 1 || stage == 3, stage == 2, stage == 3
 	p.accepted, p.finished = r.int(), r.int()
 	p.idem = append([]byte(nil), r.blob()...)
+	if len(r.b) > 0 {
+		p.cancelled = r.int()
+	}
 	return p, r.end()
 }
 

@@ -116,7 +116,9 @@ func (c *relations) progress(pending map[message]int64) {
 		switch {
 		case !c.there(inMessages, of.key()):
 			c.loose(inProgress, k, "its message is not there")
-		case !p.planned && !c.there(inPlans, planKey(p.order)):
+		case p.scheduled && !c.there(inSchedule, scheduleKey(p.accepted, of)):
+			c.loose(inProgress, k, "it is scheduled, and nobody will start it")
+		case !p.planned && !p.scheduled && !c.there(inPlans, planKey(p.order)):
 			c.loose(inProgress, k, "it is not planned to its end, and nobody will do that")
 		case p.finished != 0 && !c.there(inFinished, finishedKey(p.accepted, of)):
 			c.loose(inProgress, k, "it is finished, and will never be removed")
@@ -146,6 +148,13 @@ func (c *relations) belongings() {
 	c.t.scan(inFinished, nil, nil, func(k, _ []byte) bool {
 		if !c.there(inProgress, bytes.Clone(k[min(8, len(k)):])) {
 			c.loose(inFinished, k, "its message is not there")
+		}
+		return true
+	})
+	c.t.scan(inSchedule, nil, nil, func(k, _ []byte) bool {
+		_, of, ok := parseSchedule(k)
+		if p, there, err := c.t.progress(of); ok && err == nil && (!there || !p.scheduled) {
+			c.loose(inSchedule, k, "its message waits for no time, or is not there")
 		}
 		return true
 	})

@@ -30,6 +30,7 @@ const (
 	inNotices                      // app|webhook|number → notice
 	inDead                         // app|webhook|number → notice that was given up, and why
 	inStanding                     // app|channel|user → nothing; what backends have been told
+	inSchedule                     // due|app|message → nothing; across apps, soonest first
 	bucketEnd
 )
 
@@ -73,6 +74,8 @@ func (b bucket) String() string {
 		return "dead"
 	case inStanding:
 		return "standing"
+	case inSchedule:
+		return "schedule"
 	}
 	return fmt.Sprintf("bucket-%d", byte(b))
 }

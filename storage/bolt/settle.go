@@ -141,13 +141,23 @@ func byIndex(i item, index uint32) int { return int(int64(i.index) - int64(index
 // apply writes one settlement: its history, its retries, its counts, its dead
 // tokens, and what is left of its batch.
 func (w *settling) apply(p *part) (remainder, error) {
+	progress, err := w.progress(p.ticket.message())
+	if err != nil {
+		return asItWas, err
+	}
+	if progress != nil && progress.cancelled != 0 {
+		p.Results = withoutRetries(p.Results)
+	}
 	if len(p.Results) > 0 {
 		if err := w.t.putSteps(p.ticket.message(), p.ticket.page, p.Results); err != nil {
 			return asItWas, err
 		}
 	}
-	if err := w.count(p); err != nil {
-		return asItWas, err
+	if progress != nil {
+		for _, r := range p.Results {
+			progress.counts.Pending--
+			*progress.counts.Of(r.State)++
+		}
 	}
 	if err := w.requeue(p); err != nil {
 		return asItWas, err
@@ -167,25 +177,28 @@ func (w *settling) apply(p *part) (remainder, error) {
 	return w.shrink(p)
 }
 
-// count moves the results' deliveries from pending to their states.
-func (w *settling) count(p *part) error {
-	of := p.ticket.message()
-	progress, seen := w.messages[of]
+// progress gives what finish will write; nil: it is lost to damage.
+func (w *settling) progress(of message) (*progress, error) {
+	p, seen := w.messages[of]
 	if !seen {
 		var err error
-		if progress, _, err = w.t.progress(of); err != nil && !isDamage(err) {
-			return err
+		if p, _, err = w.t.progress(of); err != nil && !isDamage(err) {
+			return nil, err
 		}
-		w.messages[of] = progress
+		w.messages[of] = p
 	}
-	if progress == nil {
-		return nil
+	return p, nil
+}
+
+// withoutRetries ends the deliveries of a cancelled message that were to be tried again.
+func withoutRetries(results []storage.Result) []storage.Result {
+	results = slices.Clone(results)
+	for i := range results {
+		if r := &results[i]; r.State == diaphone.Pending {
+			r.State, r.Reason, r.RetryAt = diaphone.Cancelled, diaphone.ReasonCancelled, time.Time{}
+		}
 	}
-	for _, r := range p.Results {
-		progress.counts.Pending--
-		*progress.counts.Of(r.State)++
-	}
-	return nil
+	return results
 }
 
 // requeue makes batches of the deliveries to be tried again, by time.

@@ -47,7 +47,7 @@ func decodeAny(b bucket, r reader) (err error) {
 		_, err = decodeNotice(r)
 	case inDead:
 		_, err = decodeDead(r)
-	case inFinished, inStanding:
+	case inFinished, inStanding, inSchedule:
 		err = r.end()
 	}
 	return err
@@ -73,6 +73,9 @@ func keyFits(b bucket, k []byte) bool {
 		return ok && len(rest) == sha256.Size
 	case inFinished:
 		return len(k) > 8 && messageKeyFits(b, k[8:])
+	case inSchedule:
+		_, _, ok := parseSchedule(k)
+		return ok
 	case inMessages, inProgress, inRosters, inHistory:
 		return messageKeyFits(b, k)
 	case inTallies, inNotices, inDead:

@@ -30,6 +30,8 @@ func Model(t *testing.T, open Open) {
 			"unsubscribe": m.unsubscribe,
 			"accept":      m.accept,
 			"plan":        m.plan,
+			"start":       m.start,
+			"cancel":      m.cancel,
 			"claim":       m.claim,
 			"settle":      m.settle,
 			"wait":        func(rt *rapid.T) { m.now += float64(rapid.IntRange(1, 40).Draw(rt, "seconds")) },
@@ -63,7 +65,9 @@ type modelMessage struct {
 	audience   map[string]bool                      // memberships that count
 	had        map[diaphone.DeviceID]map[string]int // at the accept
 	ever       map[diaphone.DeviceID]bool           // belonged at some time until planning ended
+	scheduled  bool
 	planned    bool
+	cancelled  bool
 	deliveries []*modelDelivery
 }
 
@@ -218,6 +222,9 @@ func (m *model) accept(rt *rapid.T) {
 	}
 	msg := &modelMessage{Message: m.e.message(m.now, to), audience: map[string]bool{}, had: map[diaphone.DeviceID]map[string]int{}, ever: map[diaphone.DeviceID]bool{}}
 	msg.App = m.app
+	if msg.scheduled = rapid.IntRange(0, 3).Draw(rt, "later") == 3; msg.scheduled {
+		msg.SendAt = at(m.now + 20)
+	}
 	key := rapid.SampledFrom([]string{"", "", "k1", "k2"}).Draw(rt, "key")
 	a, err := m.e.s.Accept(m.e.ctx, msg.Message, storage.Idempotency{Key: key}, route)
 	m.e.no(err, "accept")
@@ -239,6 +246,16 @@ func (m *model) accept(rt *rapid.T) {
 	for _, c := range to.Channels {
 		msg.audience[onChannel(c)] = true
 	}
+	m.messages = append(m.messages, msg)
+	if msg.scheduled {
+		return
+	}
+	m.begin(msg)
+	m.learn(msg, a.Planned)
+}
+
+// begin notes who belongs to the audience when it begins to count.
+func (m *model) begin(msg *modelMessage) {
 	for id, d := range m.devices {
 		for membership := range msg.audience {
 			if since, has := d.since[membership]; has {
@@ -250,14 +267,12 @@ func (m *model) accept(rt *rapid.T) {
 			}
 		}
 	}
-	m.messages = append(m.messages, msg)
-	m.learn(msg, a.Planned)
 }
 
 func (m *model) plan(rt *rapid.T) {
 	var open []*modelMessage
 	for _, msg := range m.messages {
-		if !msg.planned {
+		if !msg.planned && !msg.scheduled {
 			open = append(open, msg)
 		}
 	}
@@ -282,14 +297,14 @@ func (m *model) learn(msg *modelMessage, done bool) {
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(msg.audience)), func(s string) bool { _, has := d.since[s]; return has }) {
 			m.e.Fatalf("planned for %s, which does not belong to the audience", r.Device)
 		}
-		lane, _, reason := route(&d.Device)
+		lane, _, reason := route(msg.Message, &d.Device)
 		equal(m.e, r.Lane, lane, "lane of %s", r.Device)
 		equal(m.e, r.Reason, reason, "reason of %s", r.Device)
 		state := diaphone.Pending
 		if reason != "" {
 			state = diaphone.Failed
 		}
-		msg.deliveries = append(msg.deliveries, &modelDelivery{device: r.Device, lane: lane, state: state, due: seconds(msg.AcceptedAt)})
+		msg.deliveries = append(msg.deliveries, &modelDelivery{device: r.Device, lane: lane, state: state, due: seconds(msg.Begins())})
 	}
 	if !done {
 		return

@@ -39,6 +39,7 @@ func (m *model) take(lane diaphone.Lane, n int) []*modelBatch {
 		if got >= n {
 			m.e.Fatalf("asked for %d deliveries, got %d and another batch", n, got)
 		}
+		equal(m.e, b.Cancelled, m.message(b.Message.ID).cancelled, "cancelled: %s", b.Message.ID)
 		mb := &modelBatch{Batch: b, until: m.now + lease.Seconds(), rest: map[uint32]*modelDelivery{}}
 		for _, it := range b.Items {
 			name := string(b.Message.ID) + "/" + string(it.Device)
@@ -93,7 +94,9 @@ func (m *model) settle(rt *rapid.T) {
 		d := b.rest[r.Index]
 		delete(b.rest, r.Index)
 		d.state, d.tries, d.out = r.State, r.Tries, nil
-		if r.State == diaphone.Pending {
+		if r.State == diaphone.Pending && m.message(b.Message.ID).cancelled {
+			d.state = diaphone.Cancelled
+		} else if r.State == diaphone.Pending {
 			d.due = seconds(r.RetryAt)
 		}
 		forgotten += m.forget(r.Forget)
@@ -160,19 +163,23 @@ func (m *model) compare(*rapid.T) {
 		}
 		got := m.e.report(msg.Message)
 		equal(m.e, got.Counts, want, "counts of %s", msg.ID)
+		equal(m.e, got.State == diaphone.Scheduled, msg.scheduled, "%s is scheduled", msg.ID)
 		equal(m.e, got.State == diaphone.Finished, msg.planned && want.Pending == 0, "%s is finished", msg.ID)
 	}
 	refs, err := m.e.s.Unplanned(m.e.ctx, 1<<20)
 	m.e.no(err, "unplanned")
 	for _, msg := range m.messages {
 		listed := slices.Contains(refs, storage.Ref{App: m.app, ID: msg.ID})
-		equal(m.e, listed, !msg.planned, "%s is listed as unplanned", msg.ID)
+		equal(m.e, listed, !msg.planned && !msg.scheduled, "%s is listed as unplanned", msg.ID)
 	}
 }
 
 // drain brings everything to its end: nothing may be stuck.
 func (m *model) drain() {
 	for _, msg := range m.messages {
+		if msg.scheduled {
+			m.startIt(msg)
+		}
 		for !msg.planned {
 			done, _, err := m.e.s.Plan(m.e.ctx, m.app, msg.ID, route)
 			m.e.no(err, "plan")

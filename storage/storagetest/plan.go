@@ -16,6 +16,7 @@ func planTests() []test {
 		{"planning goes on after reopening", planSurvives},
 		{"unroutable devices fail at once", unroutable},
 		{"batches by lane", byLane},
+		{"the route knows the message", routeByMessage},
 		{"unplanned, oldest first", unplanned},
 		{"a broadcast that ends while it is planned", endsWhilePlanned},
 	}
@@ -102,6 +103,33 @@ func broadcast(e *env) {
 		}
 	}
 	equal(e, fmt.Sprint(total, len(seen)), "2500 2500", "deliveries claimed, and of different devices")
+}
+
+// routeByMessage: on every page the route is asked with the message as it was accepted.
+func routeByMessage(e *env) {
+	e.crowd(1100, on("news"))
+	m := e.message(1, toChannels("news"))
+	m.Notification = &diaphone.Notification{Mode: diaphone.ModeVoIP, Data: map[string]string{"k": "v"}}
+	byMode := func(m *diaphone.Message, d *diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
+		if m.Notification.Mode == diaphone.ModeVoIP {
+			return apnsLane(d.App), diaphone.TokenAPNsVoIP, ""
+		}
+		return diaphone.Lane{}, "", "lost"
+	}
+	_, err := e.s.Accept(e.ctx, m, storage.Idempotency{}, byMode)
+	e.no(err, "accept")
+	for done := false; !done; {
+		done, _, err = e.s.Plan(e.ctx, app, m.ID, byMode)
+		e.no(err, "plan")
+	}
+	n := 0
+	for _, b := range e.claim(apnsLane(app), 2, 1<<20) {
+		for _, it := range b.Items {
+			equal(e, it.Kind, diaphone.TokenAPNsVoIP, "kind of token")
+			n++
+		}
+	}
+	equal(e, n, 1100, "deliveries")
 }
 
 func onceAcrossSources(e *env) {

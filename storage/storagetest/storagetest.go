@@ -25,6 +25,8 @@ func Run(t *testing.T, open Open) {
 		{"devices", deviceTests()},
 		{"accept", acceptTests()},
 		{"plan", planTests()},
+		{"schedule", scheduleTests()},
+		{"cancel", cancelTests()},
 		{"queue", queueTests()},
 		{"settle", settleTests()},
 		{"history", historyTests()},
@@ -107,7 +109,7 @@ func apnsLane(a diaphone.AppID) diaphone.Lane { return diaphone.Lane{App: a, Cre
 func fcmLane(a diaphone.AppID) diaphone.Lane  { return diaphone.Lane{App: a, Credential: "fcm"} }
 
 // route is a Route as the product has it: first token decides.
-func route(d *diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
+func route(_ *diaphone.Message, d *diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
 	if len(d.Tokens) == 0 {
 		return diaphone.Lane{}, "", "no_token"
 	}

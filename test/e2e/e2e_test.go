@@ -206,6 +206,19 @@ func TestLiveOrPhone(t *testing.T) {
 	if m := send(diaphone.Always); m.Counts.Delivered != 1 {
 		t.Errorf("with a socket, always: counts %+v, want 1 delivered", m.Counts)
 	}
+	// Scheduled, it is asked when it goes out who is live.
+	at := time.Now().Add(1500 * time.Millisecond)
+	p, err := w.Client.Publish(ctx, wire.NewMessage{To: wire.Audience{Channels: []diaphone.ChannelName{"presence-room"}}, SendAt: wire.At(at),
+		Notification: &diaphone.Notification{Title: "later"}, Event: &wire.Event{Name: "later", Data: []byte(`{}`)}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := w.Client.Message(ctx, p.ID); err != nil || m.State != diaphone.Scheduled || strings.Contains(socket.Stdout(), "later") {
+		t.Errorf("scheduled: %+v, %v", m, err)
+	}
+	if m := w.Await(p.ID, 20*time.Second); m.Counts.Suppressed != 1 || m.FinishedAt.Before(at.Truncate(time.Millisecond)) || strings.Count(socket.Stdout(), "later") != 1 {
+		t.Errorf("scheduled, with a socket: %+v, heard\n%s", m, socket.Stdout())
+	}
 	socket.Kill()
 	harness.Until(t, 10*time.Second, "the phone has it again", func() bool { return send(diaphone.Away).Counts.Delivered == 1 })
 }
