@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -70,7 +72,7 @@ func latency99(target string) figure {
 // sockets are the measurements of the live side, each with a gateway of its own.
 var sockets = []struct {
 	name    string
-	load    string // flags of diaphone bench sockets
+	load    string // flags of diaphone bench sockets; https: the gateway speaks TLS
 	figures []figure
 }{
 	{"lone-events-to-10000", "--subscribers=10000 --rate=5", []figure{deliveryCPU("<= 8"), latency99("<= 100")}},
@@ -85,6 +87,12 @@ var sockets = []struct {
 		{"connect and subscribe, server CPU", "µs/connect", "<= 60", func(s *seen) float64 { return s.ConnectCPU }},
 		{"connect and subscribe", "connects/s", "", func(s *seen) float64 { return s.ConnectsPerSecond }},
 	}},
+	{"10000-idle-under-TLS", "--channels=10000 --subscribers=1 --idle https", []figure{
+		{"memory", "B/connection", "<= 16,000", func(s *seen) float64 { return s.MemoryPerConn }},
+		{"connect and subscribe, server CPU", "µs/connect", "", func(s *seen) float64 { return s.ConnectCPU }},
+	}},
+	{"8000-alone, 4 KB", "--subscribers=8000 --size=4000 --rate=5", []figure{latency99("")}},
+	{"8000-beside-1000-slow, 4 KB", "--subscribers=9000 --slow=1000 --size=4000 --rate=5", []figure{latency99("<= 2 x alone")}},
 	{"10000-back-at-once", "--channels=10000 --subscribers=1 --idle --storm --duration=1s", []figure{
 		{"connect and subscribe", "connects/s", "", func(s *seen) float64 { return s.ConnectsPerSecond }},
 		{"p50 of the handshake", "ms-p50", "", func(s *seen) float64 { return s.Handshake.P50 }},
@@ -137,19 +145,29 @@ func measure(b *testing.B, load []string) *seen {
 		b.Fatal(err)
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", harness.Ports(b, 1))
+	scheme, web := "http", &http.Transport{DisableKeepAlives: true}
+	var secure []string
+	if n := len(load) - 1; load[n] == "https" {
+		cert := harness.Certify(b, dir, "localhost")
+		web.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
+		web.TLSClientConfig.RootCAs.AddCert(cert)
+		b.Setenv("SSL_CERT_FILE", filepath.Join(dir, "cert.pem"))
+		secure = []string{"--tls-cert", filepath.Join(dir, "cert.pem"), "--tls-key", filepath.Join(dir, "key.pem")}
+		scheme, load = "https", load[:n]
+	}
 	args := []string{"serve", "--apps", apps, "--data-dir", filepath.Join(dir, "data"), "--listen", address, "--log-level", "error", "--drain-for", "0s"}
-	gateway := harness.StartOn(b, 0, append(args, strings.Fields(*serveFlags)...)...)
+	gateway := harness.StartOn(b, 0, slices.Concat(args, secure, strings.Fields(*serveFlags))...)
 	defer gateway.Kill()
-	web := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Second, Transport: web}
 	harness.Until(b, 20*time.Second, "the gateway is ready", func() bool {
-		resp, err := web.Get("http://" + address + "/readyz")
+		resp, err := client.Get(scheme + "://" + address + "/readyz")
 		if err != nil {
 			return false
 		}
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
-	command := []string{"bench", "sockets", "--json", "--server", "http://" + address, "--pid", fmt.Sprint(gateway.PID())}
+	command := []string{"bench", "sockets", "--json", "--server", scheme + "://" + address, "--pid", fmt.Sprint(gateway.PID())}
 	out, errs, err := harness.RunOn(b, 1, append(command, load...)...)
 	if err != nil {
 		b.Fatalf("diaphone bench sockets: %v\n%s\n%s", err, errs, gateway.Stderr())

@@ -2,16 +2,11 @@ package e2e
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -26,40 +21,6 @@ import (
 
 	"github.com/diaphone-dev/diaphone/test/harness"
 )
-
-// certify writes a certificate for loopback that is its own authority.
-func certify(t *testing.T, dir, name string) *x509.Certificate {
-	t.Helper()
-	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &secret.PublicKey, secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{
-		"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: raw},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
-}
 
 // socket reads first what came together with the answer to its upgrade.
 type socket struct {
@@ -98,7 +59,7 @@ func TestTLSWithoutAProxy(t *testing.T) {
 		t.Run(poller, func(t *testing.T) {
 			dir := t.TempDir()
 			roots := x509.NewCertPool()
-			roots.AddCert(certify(t, dir, "first.example"))
+			roots.AddCert(harness.Certify(t, dir, "first.example"))
 			apps := filepath.Join(dir, "apps.yaml")
 			if err := os.WriteFile(apps, []byte(tlsApps), 0o600); err != nil {
 				t.Fatal(err)
@@ -181,7 +142,7 @@ func TestTLSWithoutAProxy(t *testing.T) {
 			if got := shown(); got != "first.example" {
 				t.Errorf("%s is shown after a bad renewal", got)
 			}
-			roots.AddCert(certify(t, dir, "second.example"))
+			roots.AddCert(harness.Certify(t, dir, "second.example"))
 			gateway.Signal(syscall.SIGHUP)
 			harness.Until(t, 20*time.Second, "the new certificate is shown", func() bool { return shown() == "second.example" })
 			publish() // on the connection of before
