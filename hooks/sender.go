@@ -2,11 +2,11 @@ package hooks
 
 import (
 	"context"
-	"io"
 	"sync"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/internal/egress"
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
@@ -132,12 +132,11 @@ func (s *sender) attempt(ctx context.Context, notices []storage.QueuedNotice) (a
 	if err != nil {
 		return answer{fault: "bad URL"}
 	}
-	response, err := s.engine.Client.Do(request)
+	response, err := s.engine.Client.Do(request) //nolint:bodyclose // Drain closes it
 	if err != nil {
 		return answer{fault: faultOf(err)}
 	}
-	defer response.Body.Close()
-	_, _ = io.CopyN(io.Discard, response.Body, maxAnswer)
+	egress.Drain(response, maxAnswer)
 	return answerOf(response, time.Now())
 }
 

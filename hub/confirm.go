@@ -114,18 +114,6 @@ func (h *Hub) Taken(app diaphone.AppID, id diaphone.MessageID, u diaphone.UserID
 	return false, time.Time{}
 }
 
-// Receipt notes that a user has said, in whatever way, to have taken a message. It
-// counts also where a pong would.
-func (h *Hub) Receipt(app diaphone.AppID, id diaphone.MessageID, u diaphone.UserID) {
-	ref := messageRef{app, id}
-	a := h.awaiting.find(ref)
-	if a == nil { // it was not published here, or before the last start
-		a = h.awaiting.open(ref, diaphone.Awaited{Message: id, By: diaphone.ByReceipt})
-		defer h.awaiting.count(a)
-	}
-	a.prove(u)
-}
-
 func (w *awaiting) find(ref messageRef) *awaited {
 	w.mu.Lock()
 	defer w.mu.Unlock()

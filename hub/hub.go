@@ -147,13 +147,6 @@ func (o *outgoing) letter(c diaphone.ChannelName) *letter {
 	return &letter{except: o.except, awaited: o.awaited, size: len(e.Data), encode: encode}
 }
 
-// Live tells whether the user has a signed-in session, or one in a presence
-// channel, at this moment.
-func (h *Hub) Live(app diaphone.AppID, user diaphone.UserID) bool {
-	t := h.tenant(app)
-	return t != nil && t.live(user)
-}
-
 // Terminate closes every session that is signed in as the user, and tells how many
 // there were.
 func (h *Hub) Terminate(app diaphone.AppID, user diaphone.UserID, code int, reason string) int {

@@ -269,12 +269,12 @@ func TestEventsReachSubscribersOnly(t *testing.T) {
 	eventually(t, "all is gone", func() bool { st := s.Stats(); return st.Connections == 0 && st.Channels == 0 })
 }
 
-func TestLive(t *testing.T) {
+func TestUsersWhoAreHere(t *testing.T) {
 	s := open(t, Config{})
 	is := func(u diaphone.UserID, want bool) {
 		t.Helper()
-		if s.Live(testApp.ID, u) != want {
-			t.Errorf("Live(%s) is %v", u, !want)
+		if got := s.User(testApp.ID, u); (got != UserInfo{}) != want {
+			t.Errorf("%s: %+v", u, got)
 		}
 	}
 	a, b, c := s.visit(), s.visit(), s.visit()
@@ -293,8 +293,8 @@ func TestLive(t *testing.T) {
 	is("ana", true)
 	c.do("leave presence-x", "ok")
 	is("ana", false)
-	if s.Live("2", "ana") {
-		t.Error("live in another app")
+	if got := s.User("2", "ana"); got != (UserInfo{}) {
+		t.Errorf("in another app: %+v", got)
 	}
 }
 

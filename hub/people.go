@@ -31,12 +31,6 @@ func (p *people) change(u diaphone.UserID, change func(*person)) {
 	}
 }
 
-func (t *tenant) live(u diaphone.UserID) bool {
-	t.people.mu.RLock()
-	defer t.people.mu.RUnlock()
-	return t.people.byID[u] != nil
-}
-
 // online tells whether a session is signed in as the user.
 func (t *tenant) online(u diaphone.UserID) bool {
 	t.people.mu.RLock()

@@ -158,8 +158,8 @@ func (w *walk) check() {
 		}
 	}
 	for _, user := range []string{w.name + "x", w.name + "y", w.name + "z"} {
-		if got := w.site.Live(testApp.ID, diaphone.UserID(user)); got != live[user] {
-			w.t.Fatalf("Live(%s) is %v", user, got)
+		if got := w.site.User(testApp.ID, diaphone.UserID(user)); (got != UserInfo{}) != live[user] {
+			w.t.Fatalf("%s: %+v", user, got)
 		}
 	}
 	for channel, want := range w.order {
@@ -226,8 +226,8 @@ func TestPresenceUnderRaces(t *testing.T) {
 	all.Wait()
 	eventually(t, "all have left", func() bool { return s.Stats().Channels == 0 })
 	for i := range 5 {
-		if s.Live(testApp.ID, diaphone.UserID(fmt.Sprint("u", i))) {
-			t.Errorf("u%d is still live", i)
+		if got := s.User(testApp.ID, diaphone.UserID(fmt.Sprint("u", i))); got != (UserInfo{}) {
+			t.Errorf("u%d is still here: %+v", i, got)
 		}
 	}
 }

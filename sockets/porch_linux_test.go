@@ -65,13 +65,22 @@ func (echoing) OnClose(*Conn, int)          {}
 
 func newHouse(t *testing.T, c PorchConfig) *house {
 	t.Helper()
+	return build(t, c, true)
+}
+
+// build makes a house whose clock runs, or stands still until pass moves it.
+func build(t *testing.T, c PorchConfig, runs bool) *house {
+	t.Helper()
 	h := &house{Engine: New(Config{PingAfter: time.Second})} // for a fine tick
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan struct{})
-	go func() {
+	run := func() {
 		defer close(ran)
 		_ = h.Run(ctx)
-	}()
+	}
+	if runs {
+		go run()
+	}
 	h.Server = httptest.NewUnstartedServer(h)
 	c.Handler = h
 	c.Quick = func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/quick") }
@@ -81,9 +90,43 @@ func newHouse(t *testing.T, c PorchConfig) *house {
 	t.Cleanup(func() {
 		h.Close()
 		cancel()
+		if !runs {
+			run() // it only closes what is left
+		}
 		<-ran
 	})
 	return h
+}
+
+// pass moves a clock that stands still.
+func (h *house) pass(ticks int64) {
+	h.wheel.advance(h.wheel.now.Load() + ticks)
+	h.sweep()
+}
+
+// guests waits until so many are there that are as asked.
+func (h *house) guests(t *testing.T, want int, as func(*guest) bool) {
+	t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(patience); ; <-ticker.C {
+		n := 0
+		for _, s := range h.openPoller().(*epollPoller).shards {
+			s.mu.Lock()
+			for g := range s.guests {
+				if as(g) {
+					n++
+				}
+			}
+			s.mu.Unlock()
+		}
+		if n == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d guests, want %d", n, want)
+		}
+	}
 }
 
 func (h *house) call(t *testing.T) (net.Conn, *bufio.Reader) {
@@ -96,6 +139,9 @@ func (h *house) call(t *testing.T) (net.Conn, *bufio.Reader) {
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	return conn, bufio.NewReader(conn)
 }
+
+// tick is that of a house's clock.
+const tick = 200 * time.Millisecond
 
 var calm = PorchConfig{Patience: time.Minute, Idle: time.Minute}
 
@@ -239,24 +285,25 @@ func gone(t *testing.T, r io.Reader) {
 }
 
 func TestWhoKeepsThePorchWaiting(t *testing.T) {
-	for name, say := range map[string]string{
-		"nothing":      "",
-		"half a head":  "POST /quick/a HTTP/1.1\r\nHost: h\r\nConte",
-		"half a body":  "POST /quick/a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo",
-		"one, no more": request("POST", "/quick/a", ""),
+	const patience, idle = 5, 20 // ticks
+	for name, c := range map[string]struct {
+		say   string
+		limit int64
+	}{
+		"nothing":      {"", patience},
+		"half a head":  {"POST /quick/a HTTP/1.1\r\nHost: h\r\nConte", patience},
+		"half a body":  {"POST /quick/a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo", patience},
+		"one, no more": {request("POST", "/quick/a", ""), idle},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, PorchConfig{Patience: 400 * time.Millisecond, Idle: 800 * time.Millisecond})
+			h := build(t, PorchConfig{Patience: patience * tick, Idle: idle * tick}, false)
 			conn, r := h.call(t)
-			start := time.Now()
-			fmt.Fprint(conn, say)
-			if strings.HasSuffix(say, "\r\n\r\n") {
-				answer(t, r, "POST /quick/a ")
-			}
+			fmt.Fprint(conn, c.say)
+			h.guests(t, 1, func(g *guest) bool { return g.idle == (c.limit == idle) })
+			h.pass(c.limit)
+			h.guests(t, 1, func(g *guest) bool { return !g.overdue(h.wheel.now.Load()) })
+			h.pass(1)
 			gone(t, r)
-			if took := time.Since(start); took < 400*time.Millisecond {
-				t.Errorf("sent away after %s already", took)
-			}
 		})
 	}
 }
@@ -386,15 +433,17 @@ func (h *house) onBothLoops(t *testing.T) {
 
 // The time for a request counts from its first bytes, not from the answer before.
 func TestARequestAfterALongPause(t *testing.T) {
-	h := newHouse(t, PorchConfig{Patience: time.Second, Idle: time.Minute})
-	<-time.After(500 * time.Millisecond) // not in the engine's first tick
+	h := build(t, PorchConfig{Patience: 5 * tick, Idle: 100 * tick}, false)
+	h.pass(1)
 	conn, r := h.call(t)
 	fmt.Fprint(conn, request("POST", "/quick/a", ""))
 	answer(t, r, "POST /quick/a ")
-	<-time.After(1500 * time.Millisecond)
+	h.guests(t, 1, func(g *guest) bool { return g.idle })
+	h.pass(50)
 	whole := request("POST", "/quick/b", "body")
 	fmt.Fprint(conn, whole[:20])
-	<-time.After(500 * time.Millisecond) // some sweeps
+	h.guests(t, 1, func(g *guest) bool { return !g.idle })
+	h.pass(5)
 	fmt.Fprint(conn, whole[20:])
 	answer(t, r, "POST /quick/b body")
 }

@@ -213,8 +213,8 @@ func TestSignIn(t *testing.T) {
 	v.subscribe("#server-to-user-12345")
 	h.publish(`{"name":"hello","data":"{\"x\":1}","channels":["#server-to-user-12345"]}`)
 	v.expect("hello", "#server-to-user-12345", `{"x":1}`)
-	if !h.hub.Live("1", "12345") || h.hub.Live("2", "12345") {
-		t.Error("Live is wrong")
+	if one, two := h.hub.User("1", "12345"), h.hub.User("2", "12345"); one.SignedIn != 1 || two.SignedIn != 0 {
+		t.Errorf("signed in: %+v, in another app %+v", one, two)
 	}
 	// Signed in, a client needs no channel_data.
 	v.ask("presence-x", "")

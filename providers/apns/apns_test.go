@@ -18,7 +18,7 @@ func TestSendShowsOnThePhone(t *testing.T) {
 	})
 	d := providertest.Delivery(m, diaphone.TokenAPNs, token)
 
-	o := p.Send(bounded(t), d)
+	o := p.Send(providertest.Bounded(t), d)
 	if o.Verdict != diaphone.Accepted || o.Status != 200 || o.Err != nil || o.ProviderID != d.ID {
 		t.Fatalf("outcome %+v", o)
 	}

@@ -210,7 +210,7 @@ func TestTheWireHasWhatRenderSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+		if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 			t.Fatalf("case %d: %+v", i, o)
 		}
 		got := lab.Inbox("ana")[0]

@@ -26,12 +26,12 @@ func TestColdStart(t *testing.T) {
 	lab := newLab(t, sim.Options{})
 	token := lab.Device("ana", "ios")
 	lab.Faults(providertest.Fault{Provider: "apns", LatencyMS: 20})
-	r := push(t, open(t, lab.config(t)), token, load{n: 5000, inFlight: 200})
+	r := providertest.Push(t, open(t, lab.config(t)), diaphone.TokenAPNs, token, providertest.Load{N: 5000, InFlight: 200})
 	t.Log(r)
 	if s := lab.Stats("apns"); s.Requests != 5000 || s.Accepted != 5000 || s.Connections > defaultConnections {
 		t.Errorf("%+v", s)
 	}
-	r.isEven(t)
+	isEven(t, r)
 }
 
 // TestGoAway: a server that ends every connection after 500 requests loses,
@@ -40,19 +40,19 @@ func TestGoAway(t *testing.T) {
 	lab := newLab(t, sim.Options{})
 	token := lab.Device("ana", "ios")
 	lab.Faults(providertest.Fault{Provider: "apns", LatencyMS: 20}, providertest.Fault{Provider: "apns", GoAwayEvery: 500})
-	r := push(t, open(t, lab.config(t)), token, load{n: 5000, inFlight: 200})
+	r := providertest.Push(t, open(t, lab.config(t)), diaphone.TokenAPNs, token, providertest.Load{N: 5000, InFlight: 200})
 	t.Log(r)
 	if s := lab.Stats("apns"); s.Accepted != 5000 || s.Connections < 10 {
 		t.Errorf("%+v", s)
 	}
-	r.isEven(t)
+	isEven(t, r)
 }
 
 // TestNarrowServer: more in flight than the server allows wait for their turn.
 func TestNarrowServer(t *testing.T) {
 	lab := newLab(t, sim.Options{MaxStreams: 3})
 	token := lab.Device("ana", "ios")
-	push(t, open(t, lab.config(t)), token, load{n: 2000, inFlight: 100})
+	providertest.Push(t, open(t, lab.config(t)), diaphone.TokenAPNs, token, providertest.Load{N: 2000, InFlight: 100})
 	if s := lab.Stats("apns"); s.Requests != 2000 || s.Accepted != 2000 || s.Connections > 2*defaultConnections {
 		t.Errorf("%+v", s)
 	}
@@ -64,7 +64,7 @@ func TestSpareIsWarm(t *testing.T) {
 	lab := newLab(t, sim.Options{})
 	token := lab.Device("ana", "ios")
 	p := open(t, lab.config(t))
-	ctx := bounded(t)
+	ctx := providertest.Bounded(t)
 	for warm := 0; warm < defaultConnections; {
 		if o := p.Send(ctx, providertest.Delivery(providertest.Hello(), diaphone.TokenAPNs, token)); o.Verdict != diaphone.Accepted {
 			t.Fatalf("%+v", o)
@@ -90,12 +90,12 @@ func TestRefusedStreams(t *testing.T) {
 	p := open(t, lab.config(t))
 	d := providertest.Delivery(providertest.Hello(), diaphone.TokenAPNs, lab.Device("ana", "ios"))
 	lab.Faults(providertest.Fault{Provider: "apns", Reason: "refuse", Count: maxResends - 1})
-	if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+	if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 		t.Errorf("refused %d times: %+v", maxResends-1, o)
 	}
 	lab.Faults(providertest.Fault{Provider: "apns", Reason: "refuse"})
 	before := lab.Stats("apns").Requests
-	if o := p.Send(bounded(t), d); o.Verdict != diaphone.Retry || o.Status != 0 {
+	if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Retry || o.Status != 0 {
 		t.Errorf("refused for ever: %+v", o)
 	}
 	if n := lab.Stats("apns").Requests - before; n != maxResends {
@@ -135,7 +135,7 @@ func TestWaitEndsWithContext(t *testing.T) {
 	if o := <-got; o.Verdict != diaphone.Retry || !errors.Is(o.Err, context.Canceled) {
 		t.Errorf("%+v", o)
 	}
-	if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+	if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 		t.Errorf("afterwards: %+v", o)
 	}
 }
@@ -145,7 +145,7 @@ func TestWaitEndsWithContext(t *testing.T) {
 func TestAGrantThatComesTooLateIsReturned(t *testing.T) {
 	lab := newLab(t, sim.Options{})
 	p := open(t, lab.config(t)).pool
-	g := p.acquire(bounded(t))
+	g := p.acquire(providertest.Bounded(t))
 	if g.err != nil {
 		t.Fatal(g.err)
 	}
@@ -169,7 +169,7 @@ func TestDrainingConnectionIsReplaced(t *testing.T) {
 	d := providertest.Delivery(providertest.Hello(), diaphone.TokenAPNs, lab.Device("ana", "ios"))
 	accepted := func(what string) {
 		t.Helper()
-		if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+		if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 			t.Fatalf("%s: %+v", what, o)
 		}
 	}
@@ -216,7 +216,7 @@ func TestDiallingIsPaced(t *testing.T) {
 		KeyPEM: diaphone.Secret(newKey(t)), KeyID: "ABCDE12345", TeamID: "TEAM123456", Topic: "com.example.chat",
 		Environment: diaphone.Production, Host: l.Addr().String(),
 	})
-	ctx := bounded(t)
+	ctx := providertest.Bounded(t)
 	var wg sync.WaitGroup
 	for range 500 {
 		wg.Go(func() {
@@ -239,7 +239,7 @@ func TestRetiringIsPaced(t *testing.T) {
 	p := open(t, lab.config(t))
 	token := lab.Device("ana", "ios")
 	lab.Faults(providertest.Fault{Provider: "apns", Status: 503, Reason: "Shutdown"})
-	ctx := bounded(t)
+	ctx := providertest.Bounded(t)
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() {

@@ -63,7 +63,7 @@ func TestEveryWordOfAPNs(t *testing.T) {
 			lab.Faults(providertest.Fault{Provider: "apns", Status: row.status, Reason: row.reason, RetryAfter: 7, Count: 1})
 			before := lab.Stats("apns").Requests
 			d := providertest.Delivery(providertest.Hello(), diaphone.TokenAPNs, token)
-			o := p.Send(bounded(t), d)
+			o := p.Send(providertest.Bounded(t), d)
 			if o.Verdict != row.verdict || o.Status != row.status || o.Reason != row.reason || o.Lane != row.lane {
 				t.Errorf("outcome %+v", o)
 			}
@@ -73,7 +73,7 @@ func TestEveryWordOfAPNs(t *testing.T) {
 			if gone := o.Verdict == diaphone.Gone; gone == o.GoneSince.IsZero() {
 				t.Errorf("gone since %v", o.GoneSince)
 			}
-			if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+			if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 				t.Errorf("afterwards: %+v", o)
 			}
 			if n := lab.Stats("apns").Requests - before; n != 2 {
@@ -142,7 +142,7 @@ func TestPhonesAndKeysAsTheyAre(t *testing.T) {
 	ana, other := lab.Device("ana", "ios"), lab.config(t)
 	lab.Device("gone", "ios")
 	send := func(c Config, token string) diaphone.Outcome {
-		return open(t, c).Send(bounded(t), providertest.Delivery(providertest.Hello(), diaphone.TokenAPNs, token))
+		return open(t, c).Send(providertest.Bounded(t), providertest.Delivery(providertest.Hello(), diaphone.TokenAPNs, token))
 	}
 
 	gone := lab.Device("left", "ios")
@@ -174,15 +174,15 @@ func TestExpiredProviderToken(t *testing.T) {
 	expired := providertest.Fault{Provider: "apns", Status: 403, Reason: "ExpiredProviderToken", Count: 1}
 
 	lab.Faults(expired)
-	if o := p.Send(bounded(t), d); o.Verdict != diaphone.Retry || o.RetryAfter != time.Second {
+	if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Retry || o.RetryAfter != time.Second {
 		t.Fatalf("the first time: %+v", o)
 	}
-	if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+	if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 		t.Fatalf("with the new token: %+v", o)
 	}
 	lab.Faults(expired)
 	for { // until a connection with the new token has it
-		o := p.Send(bounded(t), d)
+		o := p.Send(providertest.Bounded(t), d)
 		if o.Verdict == diaphone.Denied {
 			break
 		}
@@ -191,7 +191,7 @@ func TestExpiredProviderToken(t *testing.T) {
 		}
 		lab.Faults(expired)
 	}
-	if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+	if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 		t.Errorf("when Apple is content again: %+v", o)
 	}
 }

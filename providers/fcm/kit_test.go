@@ -79,11 +79,3 @@ func open(t testing.TB, c Config) *Provider {
 	})
 	return p
 }
-
-// bounded is a context for what should come at once.
-func bounded(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), providertest.Bound)
-	t.Cleanup(cancel)
-	return ctx
-}

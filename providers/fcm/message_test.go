@@ -163,7 +163,7 @@ func TestTheSimulatorTakesThemAll(t *testing.T) {
 		{Body: strings.Repeat("é", 1700)},
 	} {
 		d := providertest.Delivery(providertest.Message(n), diaphone.TokenFCM, token)
-		if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+		if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 			t.Fatalf("case %d: %+v", i, o)
 		}
 		var got struct{ Message map[string]any }

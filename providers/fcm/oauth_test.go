@@ -158,7 +158,7 @@ func TestWhatTheTokenEndpointSays(t *testing.T) {
 			_, _ = w.Write([]byte(c.body))
 		})
 		p := open(t, Config{ServiceAccount: accountFor(v.URL + "/token"), Endpoint: v.URL + "/v1"})
-		o := p.Send(bounded(t), providertest.Delivery(providertest.Hello(), diaphone.TokenFCM, subjectOf(false).Token(nil)))
+		o := p.Send(providertest.Bounded(t), providertest.Delivery(providertest.Hello(), diaphone.TokenFCM, subjectOf(false).Token(nil)))
 		if o.Verdict != c.verdict || o.Reason != c.reason || o.Err == nil || o.RetryAfter <= 0 {
 			t.Errorf("%d %s: %+v", c.status, c.body, o)
 		}

@@ -50,7 +50,7 @@ func TestEveryWordOfFCM(t *testing.T) {
 			for _, seconds := range []int{0, 7} {
 				fault.RetryAfter = seconds
 				lab.Faults(fault)
-				o := p.Send(bounded(t), d)
+				o := p.Send(providertest.Bounded(t), d)
 				if o.Verdict != row.verdict || o.Status != row.status || o.Reason != row.code || o.Lane != row.lane || o.Err == nil {
 					t.Errorf("outcome %+v", o)
 				}
@@ -61,7 +61,7 @@ func TestEveryWordOfFCM(t *testing.T) {
 				if o.RetryAfter != after {
 					t.Errorf("retry after %v, want %v", o.RetryAfter, after)
 				}
-				if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+				if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 					t.Errorf("afterwards: %+v", o)
 				}
 			}
@@ -126,7 +126,7 @@ func TestPhonesAndAccountsAsTheyAre(t *testing.T) {
 	lab := newLab(t, sim.Options{})
 	p := open(t, lab.config(t))
 	send := func(p *Provider, token string) diaphone.Outcome {
-		return p.Send(bounded(t), providertest.Delivery(providertest.Hello(), diaphone.TokenFCM, token))
+		return p.Send(providertest.Bounded(t), providertest.Delivery(providertest.Hello(), diaphone.TokenFCM, token))
 	}
 	ana, left := lab.Device("ana", "android"), lab.Device("left", "android")
 	lab.Move("left", "uninstalled")
@@ -159,15 +159,15 @@ func TestUnauthenticated(t *testing.T) {
 	}
 	for i, want := range []diaphone.Verdict{diaphone.Retry, diaphone.Denied, diaphone.Denied} {
 		refuse()
-		if o := p.Send(bounded(t), d); o.Verdict != want {
+		if o := p.Send(providertest.Bounded(t), d); o.Verdict != want {
 			t.Errorf("refused %d times in a row: %+v", i+1, o)
 		}
 	}
-	if o := p.Send(bounded(t), d); o.Verdict != diaphone.Accepted {
+	if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Accepted {
 		t.Errorf("when Google is content again: %+v", o)
 	}
 	refuse()
-	if o := p.Send(bounded(t), d); o.Verdict != diaphone.Retry {
+	if o := p.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Retry {
 		t.Errorf("once more, after a success: %+v", o)
 	}
 }
@@ -181,7 +181,7 @@ func TestTheSDKNeverRepeats(t *testing.T) {
 	for _, status := range []int{500, 502, 503, 504} {
 		lab.Faults(providertest.Fault{Provider: "fcm", Status: status})
 		before, begun := lab.Stats("fcm").Requests, time.Now()
-		o := p.Send(bounded(t), d)
+		o := p.Send(providertest.Bounded(t), d)
 		if n := lab.Stats("fcm").Requests - before; n != 1 || o.Verdict != diaphone.Retry || o.Status != status {
 			t.Errorf("status %d: %d requests, %+v", status, n, o)
 		}
@@ -193,7 +193,7 @@ func TestTheSDKNeverRepeats(t *testing.T) {
 	v := providertest.NewVendor(t, false)
 	v.Answer(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	cut := open(t, Config{ServiceAccount: accountFor(v.URL + "/token"), Endpoint: v.URL + "/v1"})
-	if o := cut.Send(bounded(t), d); o.Verdict != diaphone.Retry || o.Status != 0 {
+	if o := cut.Send(providertest.Bounded(t), d); o.Verdict != diaphone.Retry || o.Status != 0 {
 		t.Errorf("cut: %+v", o)
 	}
 	if n := v.Pushes(); n != 1 {
