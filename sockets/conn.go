@@ -105,10 +105,11 @@ func (c *Conn) Fence(id uint64) error { return c.Send(ping(id)) }
 // peer has answered, at the latest after Config.CloseWait. Only the first call counts.
 func (c *Conn) Close(code int, reason string) { c.leave(code, reason) }
 
-// drop ends the connection now; the close frame goes along if there is room for it.
+// drop ends the connection now. The close frame goes along if there is room for
+// it, behind what waits: where only a flusher writes, what waits may be under way.
 func (c *Conn) drop(code int, reason string) {
 	c.mu.Lock()
-	if c.state == open && c.out.empty() {
+	if c.state == open {
 		_ = c.push(closing(code, reason)) // the end follows either way
 	}
 	c.die(code)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -162,4 +163,35 @@ func TestPingsAreStaggered(t *testing.T) {
 			t.Errorf("%d of 1000 are pinged after %d s", n, at)
 		}
 	}
+}
+
+// What only a flusher writes is still under way when the end comes: the close
+// frame follows it.
+func TestTheCloseFrameGoesBehindWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { _ = e.Run(ctx) })
+		near, far := net.Pipe()
+		h := &server{Engine: e, closed: make(chan int, 1)}
+		if err := e.Adopt(near, func(c *Conn) Handler {
+			_ = c.Send(Text([]byte("hello")))
+			return h
+		}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the flusher waits for the peer
+		cancel()
+		synctest.Wait()
+		said := []ws.OpCode{}
+		for f := range hearing(far, func(int) bool { return false }) {
+			said = append(said, f.Header.OpCode)
+		}
+		if !slices.Equal(said, []ws.OpCode{ws.OpText, ws.OpClose}) {
+			t.Errorf("heard %v", said)
+		}
+		_ = far.Close()
+		run.Wait()
+	})
 }
