@@ -201,6 +201,11 @@ type History interface {
 	// Deliveries gives a page of the message's deliveries in the order they were
 	// planned, each with all its attempts.
 	Deliveries(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, page Page) (reports []DeliveryReport, next string, err error)
+	// Delivery gives one device's delivery with all its attempts. Its cost does not grow
+	// with the size of the message, unless the device has been deleted since. NotFound:
+	// there is no such message, or none of it is owed to the device (or not yet, while
+	// the message is being planned).
+	Delivery(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, device diaphone.DeviceID) (DeliveryReport, error)
 	// Sweep removes finished messages accepted before the given time, or scheduled for
 	// before it, with their history and idempotency records, at most limit of them. more: call again.
 	Sweep(ctx context.Context, before time.Time, limit int) (removed int, more bool, err error)

@@ -140,7 +140,8 @@ func (t *txn) replayed(earlier message) (storage.Accepted, error) {
 // planPage plans the next page of the message: its roster, its batches, its counts.
 // The caller writes the progress.
 func (t *txn) planPage(m *diaphone.Message, of message, p *progress, route storage.Route) (queued []key, lanes []diaphone.Lane, err error) {
-	walk := newPlan(t, of, m, p.order, route)
+	walk := newPlan(t, of, m, p, route)
+	walk.page.from = position{p.source, p.after}
 	if err := walk.readPage(p, t.page); err != nil {
 		return nil, nil, err
 	}

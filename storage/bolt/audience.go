@@ -22,6 +22,7 @@ type plan struct {
 	of       message
 	m        *diaphone.Message
 	accepted uint64 // the Accept's place in the store order
+	pages    uint32 // that are written
 	route    storage.Route
 	sources  []source
 	devices  map[diaphone.DeviceID]bool
@@ -38,10 +39,10 @@ type source struct {
 	channel diaphone.ChannelName
 }
 
-func newPlan(t *txn, of message, m *diaphone.Message, accepted uint64, route storage.Route) *plan {
+func newPlan(t *txn, of message, m *diaphone.Message, so *progress, route storage.Route) *plan {
 	to := &m.To
 	p := &plan{
-		t: t, of: of, m: m, accepted: accepted, route: route,
+		t: t, of: of, m: m, accepted: so.order, pages: so.pages, route: route,
 		devices:  make(map[diaphone.DeviceID]bool, len(to.Devices)),
 		users:    make(map[diaphone.UserID]int, len(to.Users)),
 		channels: make(map[diaphone.ChannelName]int, len(to.Channels)),
@@ -98,7 +99,9 @@ func (p *plan) readSource(at *progress, limit int) (exhausted bool, err error) {
 			p.read++
 			at.after++
 			if ok {
-				p.consider(d, at.source)
+				if err := p.consider(d, at.source); err != nil {
+					return false, err
+				}
 			}
 		}
 		return at.after >= uint64(len(src.devices)), nil
@@ -117,30 +120,32 @@ func (p *plan) readSource(at *progress, limit int) (exhausted bool, err error) {
 		p.read++
 		at.after = num
 		d, ok, err := p.t.device(p.of.app, num)
+		if err == nil && ok {
+			err = p.consider(d, at.source)
+		}
 		if err != nil && !isDamage(err) {
 			failure = err
-			return false
 		}
-		if err == nil && ok {
-			p.consider(d, at.source)
-		}
-		return true
+		return failure == nil
 	})
 	return exhausted, cmp.Or(failure, err)
 }
 
 // consider plans the device that source k led to, if it is due there.
-func (p *plan) consider(d *device, k int) {
+func (p *plan) consider(d *device, k int) error {
 	first, member := p.firstMembership(d, k)
 	if !member {
-		return // the index pointed at a device that does not say so itself
+		return nil // the index pointed at a device that does not say so itself
 	}
 	if d.lost > p.accepted {
-		if p.onPage(d.ID) || p.t.inRoster(p.of, d.ID) {
-			return
+		if p.onPage(d.ID) {
+			return nil
+		}
+		if earlier, err := p.find(d.ID); err != nil || earlier != nil {
+			return err
 		}
 	} else if first != k {
-		return
+		return nil
 	}
 	e := entry{device: d.ID, lane: -1}
 	lane, kind, reason := p.route(p.m, &d.Device)
@@ -150,6 +155,7 @@ func (p *plan) consider(d *device, k int) {
 		e.lane, e.kind = p.page.laneIndex(lane), kind
 	}
 	p.page.entries = append(p.page.entries, e)
+	return nil
 }
 
 // firstMembership gives the first source through which the device has belonged

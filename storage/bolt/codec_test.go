@@ -23,6 +23,7 @@ func decodeAll(b []byte) {
 	_, _ = decodeMessage(reader{b: b}, message{app: "1"})
 	_, _ = decodeProgress(reader{b: b})
 	_, _ = decodeRoster(reader{b: b})
+	_, _ = rosterBegins(reader{b: b})
 	_, _ = decodeBatch(reader{b: b})
 	_, _ = decodeSteps(reader{b: b})
 	_, _ = decodeNotice(reader{b: b})
@@ -139,9 +140,14 @@ func TestQueueRecords(t *testing.T) {
 			}
 			r.entries = append(r.entries, e)
 		}
+		r.from = position{rapid.IntRange(0, 3).Draw(t, "source"), rapid.Uint64().Draw(t, "after")}
 		back, err := decodeRoster(trip(t, r.record()))
 		if err != nil || !reflect.DeepEqual(back, r) {
 			t.Fatalf("got %+v, want %+v, %v", back, r, err)
+		}
+		from, err := rosterBegins(trip(t, r.record()))
+		if err != nil || from != r.from {
+			t.Fatalf("begins at %v, want %v, %v", from, r.from, err)
 		}
 	})
 }

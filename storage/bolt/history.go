@@ -229,6 +229,37 @@ func (s *Store) Deliveries(ctx context.Context, app diaphone.AppID, id diaphone.
 	return reports, next, err
 }
 
+// Delivery implements storage.History.
+func (s *Store) Delivery(ctx context.Context, app diaphone.AppID, id diaphone.MessageID, device diaphone.DeviceID) (report storage.DeliveryReport, err error) {
+	of, err := messageOf(app, id)
+	if err != nil {
+		return storage.DeliveryReport{}, err
+	}
+	err = s.view(ctx, func(t *txn) error {
+		p, ok, err := t.progress(of)
+		if err != nil {
+			return err
+		}
+		m, there, err := t.message(of)
+		switch {
+		case err != nil:
+			return err
+		case !ok || !there:
+			return noMessage(id)
+		}
+		found, err := newPlan(t, of, m, p, nil).find(device)
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			return diaphone.Errorf(diaphone.NotFound, "the message is owed to no device %q", string(device[:min(len(device), 128)]))
+		}
+		report = t.reports(of, found.page, found.roster, found.index, found.index+1)[0]
+		return nil
+	})
+	return report, err
+}
+
 // reports folds the history of a page into what became of entries from to to.
 func (t *txn) reports(of message, page uint32, r *roster, from, to int) []storage.DeliveryReport {
 	reports := make([]storage.DeliveryReport, to-from)

@@ -1,7 +1,7 @@
 package bolt
 
 import (
-	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/diaphone-dev/diaphone"
@@ -20,6 +20,18 @@ type entry struct {
 type roster struct {
 	lanes   []diaphone.Lane
 	entries []entry
+	from    position // where in the walk over the audience it begins
+}
+
+// position is a place in the walk over an audience: a source of it, and what has been
+// read of that source.
+type position struct {
+	source int
+	after  uint64
+}
+
+func (p position) compare(q position) int {
+	return cmp.Or(cmp.Compare(p.source, q.source), cmp.Compare(p.after, q.after))
 }
 
 // laneIndex gives the lane's place, adding it if it is new.
@@ -48,6 +60,10 @@ func (r *roster) record() record {
 			out.symbol(tokenKinds(), string(e.kind))
 		}
 	}
+	if r.from != (position{}) { // else nothing: most messages have one page
+		out.number(r.from.source)
+		out.uint(r.from.after)
+	}
 	return out
 }
 
@@ -70,7 +86,29 @@ func decodeRoster(r reader) (*roster, error) {
 			e.kind = diaphone.TokenKind(r.symbol(tokenKinds()))
 		}
 	}
+	if len(r.b) > 0 {
+		out.from = position{r.number(), r.uint()}
+	}
 	return out, r.end()
+}
+
+// rosterBegins reads where a page begins, and passes over the rest: it is asked of ten
+// pages where one is wanted.
+func rosterBegins(r reader) (position, error) {
+	for range 2 * r.count() {
+		r.blob()
+	}
+	for range r.count() {
+		r.blob()
+		if r.number() == 0 || r.number() == 0 { // the reason of lane -1, or a kind without a symbol
+			r.blob()
+		}
+	}
+	if len(r.b) == 0 {
+		return position{}, r.err
+	}
+	p := position{r.number(), r.uint()}
+	return p, r.end()
 }
 
 func (t *txn) roster(of message, page uint32) (*roster, bool, error) {
@@ -84,28 +122,6 @@ func (t *txn) roster(of message, page uint32) (*roster, bool, error) {
 		return nil, false, t.bad(inRosters, k, t.bucket(inRosters).Get(k), err)
 	}
 	return out, true, nil
-}
-
-// inRoster tells whether an earlier page of the message has planned the device.
-func (t *txn) inRoster(of message, id diaphone.DeviceID) bool {
-	found := false
-	t.scan(inRosters, of.key(), nil, func(k, v []byte) bool {
-		// A quick look at the bytes spares decoding nearly every page.
-		if !bytes.Contains(v, []byte(id)) {
-			return true
-		}
-		r, err := open(inRosters, k, v)
-		if err == nil {
-			var page *roster
-			if page, err = decodeRoster(r); err == nil {
-				found = slices.ContainsFunc(page.entries, func(e entry) bool { return e.device == id })
-				return !found
-			}
-		}
-		_ = t.bad(inRosters, k, v, err)
-		return true
-	})
-	return found
 }
 
 // item is one delivery that waits in a batch.

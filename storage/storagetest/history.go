@@ -15,6 +15,8 @@ func historyTests() []test {
 		{"attempts are kept whole", attemptsKept},
 		{"deliveries in pages", deliveryPages},
 		{"cursor of another message", deliveryCursor},
+		{"one device's delivery", oneDelivery},
+		{"one device's delivery, whatever has become of the device", oneDeliveryLater},
 		{"sweep", sweep},
 		{"sweep of a broadcast", sweepBroadcast},
 	}
@@ -96,6 +98,80 @@ func deliveryPages(e *env) {
 	for i, r := range e.deliveries(m, 501) {
 		equal(e, r.Device, want[i], "device %d", i)
 		equal(e, r.State, diaphone.Delivered, "state of device %d", i)
+	}
+}
+
+// oneDelivery: the delivery of a device, asked for alone, is the one of the list.
+func oneDelivery(e *env) {
+	ids := e.crowd(1203, on("news"), ofUser("ana"))
+	e.put(phone("named", on("news")))
+	e.put(phone("apart", ofUser("ben")))
+	e.put(phone("mute", ofUser("ben"), withTokens()))
+	m := e.message(1, diaphone.Audience{Devices: []diaphone.DeviceID{"d00007", "named", "unknown"}, Users: []diaphone.UserID{"ben", "ana"}, Channels: []diaphone.ChannelName{"empty", "news"}})
+	e.accept(m)
+	unplanned := without(ids, deliveryIDs(e.deliveries(m, storage.MaxPage)))
+	_, err := e.s.Delivery(e.ctx, app, m.ID, unplanned[0])
+	e.code(err, diaphone.NotFound, "a delivery that is not planned yet")
+	e.planAll(m)
+	e.put(phone("late", on("news")))
+	for _, b := range e.claim(fcmLane(app), 2, 700) {
+		e.settle(3, all(&b, diaphone.Delivered))
+	}
+	list := e.deliveries(m, storage.MaxPage)
+	equal(e, len(list), 1206, "deliveries")
+	for _, want := range list {
+		got, err := e.s.Delivery(e.ctx, app, m.ID, want.Device)
+		e.no(err, "delivery of %s", want.Device)
+		if !reflect.DeepEqual(got, want) {
+			e.Fatalf("got %+v, the list has %+v", got, want)
+		}
+	}
+	for _, id := range []diaphone.DeviceID{"late", "unknown", "d0000", "d000070"} {
+		_, err := e.s.Delivery(e.ctx, app, m.ID, id)
+		e.code(err, diaphone.NotFound, "delivery of "+string(id))
+	}
+	_, err = e.s.Delivery(e.ctx, other, m.ID, "named")
+	e.code(err, diaphone.NotFound, "delivery of another app's message")
+	_, err = e.s.Delivery(e.ctx, app, "nonsense", "named")
+	e.code(err, diaphone.NotFound, "delivery of nonsense")
+}
+
+// oneDeliveryLater: a delivery is found when its device has left the audience, has come
+// back, was deleted, or goes by its name anew.
+func oneDeliveryLater(e *env) {
+	ids := e.crowd(2100, on("a", "b"), ofUser("ana"))
+	m := e.message(1, diaphone.Audience{Channels: []diaphone.ChannelName{"b", "a"}})
+	e.accept(m)
+	change := []func(id diaphone.DeviceID){
+		func(id diaphone.DeviceID) { e.no(e.s.Unsubscribe(e.ctx, app, id, "a"), "unsubscribe") },
+		func(id diaphone.DeviceID) { e.no(e.s.Unsubscribe(e.ctx, app, id, "b"), "unsubscribe") },
+		func(id diaphone.DeviceID) { e.put(phone(string(id))) },
+		func(id diaphone.DeviceID) { e.no(e.s.DeleteDevice(e.ctx, app, id), "delete") },
+		func(id diaphone.DeviceID) {
+			e.no(e.s.DeleteDevice(e.ctx, app, id), "delete")
+			e.put(phone(string(id), on("a")))
+		},
+		func(id diaphone.DeviceID) {
+			e.no(e.s.Unsubscribe(e.ctx, app, id, "b"), "unsubscribe")
+			e.no(e.s.Subscribe(e.ctx, app, id, "b"), "subscribe")
+		},
+		func(diaphone.DeviceID) {},
+	}
+	disturb := func(from int) {
+		for i, f := range change {
+			f(ids[from+i])
+		}
+	}
+	disturb(100) // planned already
+	e.planAll(m)
+	disturb(1500)
+	disturb(2050)
+	list := e.deliveries(m, storage.MaxPage)
+	e.exactly(list, ids)
+	for _, want := range list {
+		got, err := e.s.Delivery(e.ctx, app, m.ID, want.Device)
+		e.no(err, "delivery of %s", want.Device)
+		equal(e, got.Device, want.Device, "device of the delivery")
 	}
 }
 

@@ -1,0 +1,60 @@
+package bolt
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// A delivery among two hundred pages is found by reading one of them whole, and of a
+// dozen others only where they begin.
+func TestOneDeliveryOfMany(t *testing.T) {
+	s := newStore(t, Options{hooks: hooks{planPage: 10}})
+	const devices = 2000
+	id := func(i int) diaphone.DeviceID { return diaphone.DeviceID(fmt.Sprint("device-", i)) }
+	for i := range devices {
+		d := testDevice(string(id(i)))
+		d.Channels = []diaphone.ChannelName{diaphone.ChannelName(fmt.Sprint("c", i%3)), "all"}
+		mustPut(t, s, d)
+	}
+	m := testMessage()
+	m.To.Channels = []diaphone.ChannelName{"c2", "c0", "all", "empty"}
+	mustAccept(t, s, m)
+	for done := false; !done; {
+		var err error
+		if done, _, err = s.Plan(t.Context(), testApp, m.ID, testRoute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 50 { // they may be anywhere
+		if err := s.Unsubscribe(t.Context(), testApp, id(i), "all"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := s.view(t.Context(), func(tx *txn) error {
+		of, _ := messageOf(testApp, m.ID)
+		p, _, err := tx.progress(of)
+		if err != nil || p.pages < devices/10 {
+			t.Fatalf("%d pages, %v", p.pages, err)
+		}
+		for i := range devices {
+			look := search{plan: newPlan(tx, of, m, p, nil), id: id(i), begins: map[uint32]position{}, looked: map[uint32]bool{}}
+			found, err := look.run()
+			if err != nil || found == nil || found.roster.entries[found.index].device != look.id {
+				t.Fatalf("device %d: %+v, %v", i, found, err)
+			}
+			whole, begins := 1, 10
+			if i < 50 { // by each way that may have led there
+				whole, begins = 4, 40
+			}
+			if len(look.looked) > whole || len(look.begins) > begins {
+				t.Fatalf("device %d: %d pages were read, and of %d the beginning", i, len(look.looked), len(look.begins))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
