@@ -7,11 +7,11 @@ import (
 	"github.com/diaphone-dev/diaphone"
 )
 
-// A delivery among two hundred pages is found by reading one of them whole, and of a
-// dozen others only where they begin.
+// A delivery among a hundred pages is found by reading one of them whole, and of seven
+// others only where they begin.
 func TestOneDeliveryOfMany(t *testing.T) {
-	s := newStore(t, Options{hooks: hooks{planPage: 10}})
-	const devices = 2000
+	s := newStore(t, Options{hooks: hooks{planPage: 4}})
+	const devices = 400
 	id := func(i int) diaphone.DeviceID { return diaphone.DeviceID(fmt.Sprint("device-", i)) }
 	for i := range devices {
 		d := testDevice(string(id(i)))
@@ -27,7 +27,7 @@ func TestOneDeliveryOfMany(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i := range 50 { // they may be anywhere
+	for i := range 20 { // they may be anywhere
 		if err := s.Unsubscribe(t.Context(), testApp, id(i), "all"); err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestOneDeliveryOfMany(t *testing.T) {
 	err := s.view(t.Context(), func(tx *txn) error {
 		of, _ := messageOf(testApp, m.ID)
 		p, _, err := tx.progress(of)
-		if err != nil || p.pages < devices/10 {
+		if err != nil || p.pages < devices/4 {
 			t.Fatalf("%d pages, %v", p.pages, err)
 		}
 		for i := range devices {
@@ -44,9 +44,9 @@ func TestOneDeliveryOfMany(t *testing.T) {
 			if err != nil || found == nil || found.roster.entries[found.index].device != look.id {
 				t.Fatalf("device %d: %+v, %v", i, found, err)
 			}
-			whole, begins := 1, 10
-			if i < 50 { // by each way that may have led there
-				whole, begins = 4, 40
+			whole, begins := 1, 8
+			if i < 20 { // by each way that may have led there
+				whole, begins = 4, 32
 			}
 			if len(look.looked) > whole || len(look.begins) > begins {
 				t.Fatalf("device %d: %d pages were read, and of %d the beginning", i, len(look.looked), len(look.begins))

@@ -100,7 +100,9 @@ func rosterBegins(r reader) (position, error) {
 	}
 	for range r.count() {
 		r.blob()
-		if r.number() == 0 || r.number() == 0 { // the reason of lane -1, or a kind without a symbol
+		if lane := r.number() - 1; lane < 0 {
+			r.blob()
+		} else if kind := r.number(); kind == 0 { // it has no symbol
 			r.blob()
 		}
 	}
