@@ -37,6 +37,8 @@ const (
 	apnsKeyFile = "AuthKey_" + keyID + ".p8"
 	accountFile = "fcm-service-account.json"
 
+	certificateFile = "apns-certificate.pem"
+
 	vapidKeyFile = "vapid.pem"
 )
 
@@ -50,8 +52,13 @@ const (
 // Credentials is what a sender needs to be let in: files in the simulator's
 // folder and the ids that go with them.
 type Credentials struct {
-	CAFile             string // certificate to trust, PEM
-	APNsKeyFile        string // .p8
+	CAFile      string // certificate to trust, PEM
+	APNsKeyFile string // .p8
+
+	// APNsCertificateFile is another way in than the key: PEM of a certificate for
+	// Topic, and for calls to it, in both environments, and of its private key.
+	APNsCertificateFile string
+
 	KeyID              string
 	TeamID             string
 	Topic              string

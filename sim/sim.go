@@ -51,6 +51,7 @@ type Options struct {
 
 // Sim is the simulators, their phones and the control API over them.
 type Sim struct {
+	secrets     *secrets
 	credentials Credentials
 	sandbox     string
 	tls         *tls.Config
@@ -80,6 +81,9 @@ func New(dir string, o Options) (*Sim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sim: issue the server certificate: %w", err)
 	}
+	if err := keys.writeCertificate(filepath.Join(dir, certificateFile)); err != nil {
+		return nil, fmt.Errorf("sim: %w", err)
+	}
 	account, err := keys.writeAccount(filepath.Join(dir, accountFile), "http://"+o.Address+"/token")
 	if err != nil {
 		return nil, fmt.Errorf("sim: %w", err)
@@ -89,16 +93,19 @@ func New(dir string, o Options) (*Sim, error) {
 		return nil, fmt.Errorf("sim: %w", err)
 	}
 	s := &Sim{
+		secrets: keys,
 		credentials: Credentials{
 			CAFile: filepath.Join(dir, caFile), APNsKeyFile: filepath.Join(dir, apnsKeyFile),
-			KeyID: keyID, TeamID: teamID, Topic: topic,
+			APNsCertificateFile: filepath.Join(dir, certificateFile),
+			KeyID:               keyID, TeamID: teamID, Topic: topic,
 			ServiceAccountFile: filepath.Join(dir, accountFile), ProjectID: projectID,
 			VAPIDKeyFile: filepath.Join(dir, vapidKeyFile), VAPIDPublicKey: vapid,
 		},
 		sandbox: o.SandboxAddress,
 		tls: &tls.Config{
 			Certificates: []tls.Certificate{leaf},
-			MinVersion:   tls.VersionTLS12, // Apple's page "Sending notification requests to APNs"
+			ClientAuth:   tls.RequestClientCert, // who shows one is judged by it
+			MinVersion:   tls.VersionTLS12,      // Apple's page "Sending notification requests to APNs"
 			NextProtos:   []string{protoH2, protoHTTP1},
 		},
 		fleet:  phone.NewFleet(phone.NewInbox(o.InboxEntries, o.InboxBytes)),
@@ -112,6 +119,7 @@ func New(dir string, o Options) (*Sim, error) {
 			ID: keyID, TeamID: teamID, Public: &keys.apns.PublicKey,
 			Environments: o.KeyEnvironments, Topics: topics,
 		}}, o.Keys...),
+		Issuers:    keys.issuers(),
 		MaxStreams: o.MaxStreams, Fleet: s.fleet, Faults: s.faults, Meter: apnsMeter,
 	})
 	google := s.newFCM(account, keys.account)

@@ -1,6 +1,7 @@
 // Package apns sends notifications through Apple's Push Notification service
-// with a token-signing key. sideshow/apns2 shapes the requests; underneath are a
-// connection pool, provider tokens and a reading of the answers of our own.
+// with a token-signing key or a certificate. sideshow/apns2 shapes the requests;
+// underneath are a connection pool, provider tokens and a reading of the answers
+// of our own.
 //
 // One Provider serves one credential: one key, one environment, one bundle id.
 // Connections are never shared between keys, for APNs answers
@@ -14,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -39,6 +41,8 @@ const (
 type Provider struct {
 	client *apns2.Client
 	pool   *pool
+	pass   *pass // nil: a key
+	place  string
 	bundle string
 	last   atomic.Pointer[rendered]
 }
@@ -56,7 +60,7 @@ var _ providers.Provider = (*Provider)(nil)
 // New builds a Provider. Its errors name the field at fault and carry nothing of
 // its content.
 func New(c Config) (*Provider, error) {
-	key, err := c.parse()
+	id, err := c.identity()
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +72,7 @@ func New(c Config) (*Provider, error) {
 	if size == 0 {
 		size = defaultConnections
 	}
-	s := &signer{key: key, keyID: c.KeyID, teamID: c.TeamID}
-	p := newPool(size, s, dialer(c.transport(), address))
+	p := newPool(size, id.signer, dialer(c.transport(id.pass), address))
 	return &Provider{
 		client: &apns2.Client{
 			Host: "https://" + address,
@@ -79,12 +82,14 @@ func New(c Config) (*Provider, error) {
 			},
 		},
 		pool:   p,
+		pass:   id.pass,
+		place:  fmt.Sprintf("APNs (%s, %s)", c.Environment, address),
 		bundle: c.Topic,
 	}, nil
 }
 
 // transport makes connections, nothing else: its own pool is never used.
-func (c *Config) transport() *http.Transport {
+func (c *Config) transport(p *pass) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: quietTime}
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -97,31 +102,58 @@ func (c *Config) transport() *http.Transport {
 		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP2(true) // APNs has no HTTP/1
+	if p != nil {
+		t.TLSClientConfig.Certificates = []tls.Certificate{p.Certificate}
+	}
 	return t
 }
 
 // Render gives headers and payload as Send would send them. A message that has
 // no id yet is rendered with one of the right length, so that the size is exact.
 func (p *Provider) Render(m *diaphone.Message) (providers.Rendered, error) {
-	r, err := render(m, p.bundle)
+	r, err := p.render(m)
 	if err != nil {
 		return providers.Rendered{}, err
 	}
 	return providers.Rendered{Header: r.fields(), Payload: r.payload(exchange.SampleDelivery()), Limit: r.limit}, nil
 }
 
+// render refuses what the credential's certificate does not cover. Apple would
+// answer TopicDisallowed, which is otherwise the credential's fault and stops all
+// that it sends.
+func (p *Provider) render(m *diaphone.Message) (*rendering, error) {
+	r, err := render(m, p.bundle)
+	if err == nil && p.pass != nil && !r.foreign && !slices.Contains(p.pass.topics, r.topic) {
+		return nil, diaphone.InvalidField("/notification", "not_allowed",
+			"the app's APNs certificate does not cover pushes of type %s (topic %s): use a key (.p8) for them", r.pushType, r.topic)
+	}
+	return r, err
+}
+
 // Send makes one attempt.
 func (p *Provider) Send(ctx context.Context, d *diaphone.Delivery) diaphone.Outcome {
+	_, o := p.try(ctx, d)
+	return o
+}
+
+// try makes one attempt and gives what it is known by, too.
+func (p *Provider) try(ctx context.Context, d *diaphone.Delivery) (*attempt, diaphone.Outcome) {
+	a := &attempt{}
 	r, err := p.rendering(d.Message)
 	if err != nil {
-		return diaphone.Outcome{Verdict: diaphone.Refused, Reason: "unsendable", Err: err}
+		return a, diaphone.Outcome{Verdict: diaphone.Refused, Reason: "unsendable", Err: err}
 	}
 	token := strings.ToLower(d.Token.Value.Reveal())
 	if token == "" || !every(token, isLowerHex) {
-		return diaphone.Outcome{Verdict: diaphone.Suspect, Reason: "malformed_token",
+		return a, diaphone.Outcome{Verdict: diaphone.Suspect, Reason: "malformed_token",
 			Err: errors.New("the device's APNs token is not hexadecimal; nothing was sent")}
 	}
-	a := &attempt{token: token, payload: r.payload(d.ID), expiration: r.expiration}
+	if p.pass != nil {
+		if o := p.pass.lapsed(time.Now()); o != nil {
+			return a, *o
+		}
+	}
+	a.token, a.payload, a.expiration = token, r.payload(d.ID), r.expiration
 	// The payload and the expiration are in the attempt; see dress.
 	_, err = p.client.PushWithContext(withAttempt(ctx, a), &apns2.Notification{
 		ApnsID:      d.ID,
@@ -132,20 +164,20 @@ func (p *Provider) Send(ctx context.Context, d *diaphone.Delivery) diaphone.Outc
 		PushType:    apns2.EPushType(r.pushType),
 	})
 	if a.answer.Status == 0 {
-		return unanswer(err, token, a.bearer.jwt)
+		return a, unanswer(err, token, a.bearer.jwt)
 	}
 	o := judge(a)
 	if o.Reason == apns2.ReasonTopicDisallowed && r.foreign {
 		o.Verdict = diaphone.Refused // the publisher's topic, not our credential
 	}
-	return o
+	return a, o
 }
 
 func (p *Provider) rendering(m *diaphone.Message) (*rendering, error) {
 	if last := p.last.Load(); last != nil && last.message == m {
 		return last.rendering, nil
 	}
-	r, err := render(m, p.bundle)
+	r, err := p.render(m)
 	if err == nil {
 		p.last.Store(&rendered{message: m, rendering: r})
 	}

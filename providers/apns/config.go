@@ -15,13 +15,19 @@ import (
 	"github.com/diaphone-dev/diaphone"
 )
 
-// Config is one APNs credential: a token-signing key for one environment and
-// one bundle id.
+// Config is one APNs credential: a token-signing key or a certificate, for one
+// environment and one bundle id.
 type Config struct {
-	KeyPEM      diaphone.Secret // content of the .p8 file: PKCS #8 PEM of a P-256 key
-	KeyID       string          // 10 characters, from the name of the .p8 file
-	TeamID      string          // 10 characters
-	Topic       string          // the app's bundle id
+	KeyPEM diaphone.Secret // content of the .p8 file: PKCS #8 PEM of a P-256 key
+	KeyID  string          // 10 characters, from the name of the .p8 file
+	TeamID string          // 10 characters
+
+	// Certificate is what can be given instead of a key: the content of a .p12 file,
+	// or PEM of a certificate and its private key.
+	Certificate         diaphone.Secret
+	CertificatePassword diaphone.Secret // of the .p12 file, or of the key in the PEM; empty: none
+
+	Topic       string // the app's bundle id; empty: that of the certificate
 	Environment diaphone.Environment
 
 	// Host overrides the environment's host, for a simulator or for port 2197:
@@ -41,27 +47,52 @@ const (
 	maxTopicSize       = 255
 )
 
-// parse checks the whole configuration. Its errors name the field and never
-// repeat what is in it.
-func (c *Config) parse() (*ecdsa.PrivateKey, error) {
+// identity is how APNs knows us: by the tokens of a signer, or by a certificate.
+type identity struct {
+	signer *signer // nil: the certificate
+	pass   *pass   // nil: the signer
+}
+
+// identity checks the whole configuration. Its errors name the field and never
+// repeat what is secret.
+func (c *Config) identity() (id identity, err error) {
+	if c.Environment != diaphone.Production && c.Environment != diaphone.Sandbox {
+		return id, fmt.Errorf("the APNs environment is %q or %q", diaphone.Production, diaphone.Sandbox)
+	}
+	if c.Connections < 0 || c.Connections > maxConnections {
+		return id, fmt.Errorf("the APNs connections are 1 to %d, these are %d", maxConnections, c.Connections)
+	}
+	if _, err := c.address(); err != nil {
+		return id, err
+	}
+	switch {
+	case c.Certificate == "":
+		id.signer, err = c.parseSigner()
+	case c.KeyPEM != "" || c.KeyID != "" || c.TeamID != "":
+		return id, errors.New("this APNs credential has a key and a certificate: give the key with its key id and team id, or the certificate, and make two credentials of it if both are wanted")
+	default:
+		id.pass, err = c.parsePass()
+	}
+	if err != nil {
+		return id, err
+	}
+	if c.Topic == "" || len(c.Topic) > maxTopicSize || !every(c.Topic, isTopic) {
+		return id, errors.New("the APNs topic is the app's bundle id, for example com.example.chat")
+	}
+	return id, nil
+}
+
+func (c *Config) parseSigner() (*signer, error) {
 	for _, id := range []struct{ field, value string }{{"key id", c.KeyID}, {"team id", c.TeamID}} {
 		if len(id.value) != identifierSize || !every(id.value, isAlphanumeric) {
 			return nil, fmt.Errorf("the APNs %s has %d letters and digits, as Apple's developer site shows it", id.field, identifierSize)
 		}
 	}
-	if c.Topic == "" || len(c.Topic) > maxTopicSize || !every(c.Topic, isTopic) {
-		return nil, errors.New("the APNs topic is the app's bundle id, for example com.example.chat")
-	}
-	if c.Environment != diaphone.Production && c.Environment != diaphone.Sandbox {
-		return nil, fmt.Errorf("the APNs environment is %q or %q", diaphone.Production, diaphone.Sandbox)
-	}
-	if c.Connections < 0 || c.Connections > maxConnections {
-		return nil, fmt.Errorf("the APNs connections are 1 to %d, these are %d", maxConnections, c.Connections)
-	}
-	if _, err := c.address(); err != nil {
+	key, err := parseKey([]byte(c.KeyPEM.Reveal()))
+	if err != nil {
 		return nil, err
 	}
-	return parseKey([]byte(c.KeyPEM.Reveal()))
+	return &signer{key: key, keyID: c.KeyID, teamID: c.TeamID}, nil
 }
 
 // address gives host:port.

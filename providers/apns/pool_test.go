@@ -276,7 +276,7 @@ func TestUnprocessedErrorsOfGo(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	c := Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
-	dial := dialer(c.transport(), server.Listener.Addr().String())
+	dial := dialer(c.transport(nil), server.Listener.Addr().String())
 	request := func() *http.Request {
 		return httptest.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, http.NoBody)
 	}
@@ -332,7 +332,7 @@ func TestGoAwayErrorOfGo(t *testing.T) {
 	defer l.Close() //nolint:errcheck // a test's listener
 	served := make(chan error, 1)
 	go func() { served <- leaveAtOnce(l) }()
-	cc, err := dialer((&Config{RootCAs: roots}).transport(), l.Addr().String())(t.Context())
+	cc, err := dialer((&Config{RootCAs: roots}).transport(nil), l.Addr().String())(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,9 @@ func (t *roundTripper) result(a *attempt) result {
 func dress(req *http.Request, a *attempt, b bearer) *http.Request {
 	r := req.WithContext(req.Context())
 	r.Header = req.Header.Clone()
-	r.Header.Set("Authorization", "bearer "+b.jwt)
+	if b.jwt != "" { // else the connection's certificate speaks for us
+		r.Header.Set("Authorization", "bearer "+b.jwt)
+	}
 	if a.expiration != "" {
 		r.Header.Set(headerExpiration, a.expiration)
 	}

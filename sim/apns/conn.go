@@ -39,6 +39,8 @@ type conn struct {
 
 	// Of the reader alone:
 	session  session
+	pass     *Key   // of the sender's certificate; nil: it has shown none
+	passWhy  reason // why its certificate is good for nothing
 	newest   uint32 // highest stream id the peer used
 	unread   int64  // bytes received since the last WINDOW_UPDATE
 	requests int    // answered or to be answered
@@ -48,6 +50,7 @@ func newConn(s *Server, tc *tls.Conn, env phone.Environment) *conn {
 	c := &conn{server: s, tls: tc, outbox: newOutbox(), session: session{env: env}}
 	c.streams.open = map[uint32]*stream{}
 	c.streams.limit = coldStreams
+	c.pass, c.passWhy = s.certified(tc)
 	return c
 }
 
@@ -314,10 +317,10 @@ func (c *conn) cancel(s *stream) {
 
 // complete works on a request whose last byte is here.
 func (c *conn) complete(s *stream) {
-	token, why := c.authorise(s.request)
+	key, why := c.authorise(s.request)
 	e := c.server.faults.Take(fault.APNs, c.server.nameOf(s.request))
 	c.requests++
-	a, act := c.decide(s, token, why, e)
+	a, act := c.decide(s, key, why, e)
 	switch act {
 	case fault.Hang:
 		return
@@ -343,7 +346,7 @@ func (c *conn) complete(s *stream) {
 
 // decide returns the answer and, if a fault asks for it, what to do to the
 // connection.
-func (c *conn) decide(s *stream, token *providerToken, why reason, e fault.Effect) (answer, string) {
+func (c *conn) decide(s *stream, key *Key, why reason, e fault.Effect) (answer, string) {
 	act := ""
 	if f := e.Answer; f != nil {
 		switch f.Reason {
@@ -359,12 +362,12 @@ func (c *conn) decide(s *stream, token *providerToken, why reason, e fault.Effec
 		return c.server.refuse(why), act
 	}
 	env := s.request.environment(c.session.env)
-	return c.server.judge(token.key, env, s.request, s.body), act
+	return c.server.judge(key, env, s.request, s.body), act
 }
 
 // authorise checks what comes before the content of a request. The first request
 // that passes lifts the limit of one stream.
-func (c *conn) authorise(r *request) (*providerToken, reason) {
+func (c *conn) authorise(r *request) (*Key, reason) {
 	switch {
 	case r.duplicated:
 		return nil, duplicateHeaders
@@ -372,6 +375,8 @@ func (c *conn) authorise(r *request) (*providerToken, reason) {
 		return nil, methodNotAllowed
 	case r.deviceErr == badPath:
 		return nil, badPath
+	case c.pass != nil || c.passWhy != "":
+		return c.authoriseCertificate(r)
 	}
 	token, why := c.server.verifier.check(r.authorization, r.received)
 	if why != "" {
@@ -380,10 +385,15 @@ func (c *conn) authorise(r *request) (*providerToken, reason) {
 	if why := c.session.admit(token, r.environment(c.session.env), r.received); why != "" {
 		return nil, why
 	}
+	c.warm()
+	return token.key, ""
+}
+
+// warm lifts the limit of one stream.
+func (c *conn) warm() {
 	if limit := c.server.maxStreams; c.streams.raise(limit) {
 		c.put(settings{{ID: http2.SettingMaxConcurrentStreams, Val: uint32(limit)}})
 	}
-	return token, ""
 }
 
 // answer queues what APNs says. Safe from any goroutine.

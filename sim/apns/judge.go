@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,7 +118,7 @@ func (r *request) checkHeaders(key *Key) (pushRule, string, reason) {
 	switch {
 	case !isTopic(r.topic) || !fits || rule.suffix == "" && isSuffixed(r.topic):
 		return rule, "", badTopic
-	case !slices.Contains(key.Topics, bundle):
+	case !key.covers(r.topic, bundle):
 		return rule, "", topicDisallowed
 	}
 	given := immediate // what APNs assumes

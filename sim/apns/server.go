@@ -10,6 +10,7 @@ package apns
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"sync"
 
 	"github.com/diaphone-dev/diaphone/sim/fault"
@@ -21,10 +22,12 @@ import (
 // seen of APNs (sideshow/apns2#117).
 const DefaultMaxStreams = 1000
 
-// Options are what a Server needs to know. Keys are the provider keys it trusts;
-// MaxStreams is DefaultMaxStreams if zero.
+// Options are what a Server needs to know. Keys are the provider keys it trusts,
+// Issuers those of senders' certificates (nil: nobody's are good); MaxStreams is
+// DefaultMaxStreams if zero.
 type Options struct {
 	Keys       []Key
+	Issuers    *x509.CertPool
 	MaxStreams int
 	Fleet      *phone.Fleet
 	Faults     *fault.Plan
@@ -34,6 +37,7 @@ type Options struct {
 // Server is a simulated APNs. It starts no goroutine before ServeConn.
 type Server struct {
 	verifier   *verifier
+	issuers    *x509.CertPool
 	words      *fault.Vocabulary
 	maxStreams int
 	fleet      *phone.Fleet
@@ -52,7 +56,7 @@ func New(o Options) *Server {
 		o.MaxStreams = DefaultMaxStreams
 	}
 	return &Server{
-		verifier: newVerifier(o.Keys), words: vocabulary(), maxStreams: o.MaxStreams,
+		verifier: newVerifier(o.Keys), issuers: o.Issuers, words: vocabulary(), maxStreams: o.MaxStreams,
 		fleet: o.Fleet, faults: o.Faults, meter: o.Meter,
 		conns: map[*conn]struct{}{},
 	}

@@ -34,6 +34,16 @@ type Key struct {
 	Environments []phone.Environment // empty: both
 	Topics       []string            // bundle ids it may send to
 	Related      string              // id of the key it may share a connection with, as in rotation
+
+	exact bool // it is a certificate, and Topics has all of them, suffixes and all
+}
+
+// covers tells whether the topic, which belongs to the bundle id, is allowed.
+func (k *Key) covers(topic, bundle string) bool {
+	if k.exact {
+		return slices.Contains(k.Topics, topic)
+	}
+	return slices.Contains(k.Topics, bundle)
 }
 
 func (k *Key) allows(env phone.Environment) bool {
