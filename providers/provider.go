@@ -20,6 +20,11 @@ type Provider interface {
 	// and credential. An *diaphone.Error points at the field of the notification
 	// that this provider cannot carry; TooLarge: over Limit, with the byte count.
 	Render(m *diaphone.Message) (Rendered, error)
+	// Probe asks the provider whether it takes the credential, without any device:
+	// with a push to a token that nobody has, so that the kind of refusal tells. It
+	// waits until ctx ends, and shows nothing on any phone. Where a provider can only
+	// be asked for a device, as with Web Push, it checks what can be checked here.
+	Probe(ctx context.Context) Finding
 	// Close ends all connections. Attempts under way end with Retry.
 	Close() error
 }

@@ -58,6 +58,8 @@ func (v *vendor) Render(*diaphone.Message) (providers.Rendered, error) {
 	return providers.Rendered{Payload: []byte("{}"), Limit: 4096}, nil
 }
 
+func (v *vendor) Probe(context.Context) providers.Finding { return providers.Finding{} }
+
 func (v *vendor) Close() error { return nil }
 
 func (v *vendor) sendings() []sending {

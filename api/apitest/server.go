@@ -338,4 +338,8 @@ func (p sized) Send(context.Context, *diaphone.Delivery) diaphone.Outcome {
 	return diaphone.Outcome{Verdict: diaphone.Retry}
 }
 
+func (p sized) Probe(context.Context) providers.Finding {
+	return providers.Finding{Grade: providers.Sound, Detail: p.name + " sends nothing"}
+}
+
 func (p sized) Close() error { return nil }

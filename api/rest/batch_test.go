@@ -262,6 +262,7 @@ func (b broken) Render(*diaphone.Message) (providers.Rendered, error) {
 	return providers.Rendered{}, errors.New(b.cause)
 }
 func (broken) Send(context.Context, *diaphone.Delivery) diaphone.Outcome { return diaphone.Outcome{} }
+func (broken) Probe(context.Context) providers.Finding                   { return providers.Finding{} }
 func (broken) Close() error                                              { return nil }
 
 // A fault of ours in one message is told without its cause, which stands in the log.

@@ -19,6 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // lab is a running simulator.
 type lab struct {
 	*providertest.Lab
+	sim  *sim.Sim
 	cred sim.Credentials
 }
 
@@ -43,7 +44,7 @@ func newLab(t testing.TB, o sim.Options) *lab {
 			t.Errorf("the simulator ended with %v", err)
 		}
 	})
-	return &lab{Lab: providertest.NewLab(t, o.Address), cred: s.Credentials()}
+	return &lab{Lab: providertest.NewLab(t, o.Address), sim: s, cred: s.Credentials()}
 }
 
 // read gives the content of one of the simulator's credential files.

@@ -86,6 +86,15 @@ func (c *Config) endpoint() string {
 	return strings.TrimSuffix(c.Endpoint, "/")
 }
 
+// hostOf gives the host of a URL that isHTTP has seen.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
 func isHTTP(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil

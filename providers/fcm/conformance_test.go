@@ -51,7 +51,8 @@ func subjectOf(tls bool) providertest.Subject {
 			}
 			return p
 		},
-		Leaks: []goleak.Option{goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start")},
+		Probes: probes(),
+		Leaks:  []goleak.Option{goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start")},
 	}
 }
 

@@ -43,6 +43,7 @@ type Provider struct {
 	transport *http.Transport
 	tokens    *tokens
 	names     string // what the names of its messages begin with
+	place     string // for people
 	last      atomic.Pointer[rendered]
 
 	attempts *exchange.Attempts
@@ -78,6 +79,7 @@ func New(c Config) (*Provider, error) {
 	return &Provider{
 		client: client, transport: transport, tokens: t, attempts: exchange.NewAttempts(),
 		names: "projects/" + a.ProjectID + "/messages/",
+		place: fmt.Sprintf("FCM (project %s, %s)", a.ProjectID, hostOf(c.endpoint())),
 	}, nil
 }
 

@@ -155,6 +155,7 @@ type fetchError struct {
 	status  int
 	reason  string
 	after   time.Duration
+	header  http.Header // of the answer, if there was one
 	err     error
 }
 
@@ -210,6 +211,7 @@ func explain(err error) error {
 		status:  refused.Response.StatusCode,
 		reason:  exchange.Word(body.Error),
 		after:   exchange.RetryAfter(refused.Response.Header, time.Now()),
+		header:  refused.Response.Header,
 	}
 	if e.status == http.StatusTooManyRequests || e.status == http.StatusRequestTimeout || e.status >= 500 || e.status < 400 {
 		e.verdict = diaphone.Retry

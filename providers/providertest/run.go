@@ -36,6 +36,11 @@ type Subject struct {
 	AcceptedBy []int
 	// GoneBy are statuses that alone mean that the token is dead.
 	GoneBy []int
+	// Probes are answers to a probe, and what must be made of them. None: the vendor
+	// can only be asked for a device, and a probe must not ask it.
+	Probes []Probe
+	// Mute: no request carries the credential; the connection does.
+	Mute bool
 	// Nameless: the vendor gives an accepted push no name that could be repeated.
 	Nameless bool
 
@@ -62,6 +67,9 @@ func Run(t *testing.T, s Subject) {
 		{"can be closed at any time", testClose},
 		{"serves many at once", testConcurrency},
 		{"renders what it sends", testRender},
+		{"probes its credential", testProbes},
+		{"takes no status for more than it says", testProbeStatuses},
+		{"probes in bounded time", testProbeSilence},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()

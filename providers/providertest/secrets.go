@@ -27,6 +27,7 @@ func testSecrets(t *testing.T, s Subject) {
 			for _, what := range []secret{deviceToken, credential} {
 				b.v.Answer(echo(status, what, form))
 				note(b.send(bounded(t)))
+				outcomes = append(outcomes, fmt.Sprintf("%+v", b.p.Probe(bounded(t))))
 			}
 		}
 	}
@@ -41,6 +42,7 @@ func testSecrets(t *testing.T, s Subject) {
 			other := s.against(t, s.Accept)
 			other.v.OAuth(echo(status, credential, form))
 			note(other.send(bounded(t)))
+			outcomes = append(outcomes, fmt.Sprintf("%+v", other.p.Probe(bounded(t))))
 			b.v.seen = append(b.v.seen, other.v.Seen()...)
 		}
 	}
@@ -54,7 +56,7 @@ func testSecrets(t *testing.T, s Subject) {
 			}
 		}
 	}
-	if len(b.v.Seen()) == 0 {
+	if len(b.v.Seen()) == 0 && !s.Mute {
 		t.Error("the vendor was shown no credential: the test proves nothing")
 	}
 }
