@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -72,6 +73,7 @@ func New(c Config, log *slog.Logger) (_ *App, err error) {
 	if a.tenants, err = LoadApps(c.Apps, c.pushServices(a.egress)); err != nil {
 		return nil, err
 	}
+	a.tenants.warnOfExpiry(log, time.Now())
 	if c.TLSCert != "" {
 		if a.shown, err = newCertificate(&c, log); err != nil {
 			return nil, err
@@ -130,7 +132,7 @@ func (a *App) wire() error {
 		Fanout:   a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake, Recall: a.push.Recall,
 		WebhookStates: a.webhookStates, WakeWebhook: a.hooks.Wake,
 	})
-	registry.MustRegister(&parts{store: a.store, hub: a.hub, refused: &a.refused, shown: a.shown})
+	registry.MustRegister(&parts{store: a.store, hub: a.hub, refused: &a.refused, shown: a.shown, expires: a.tenants.expires})
 	proxies, err := a.config.trustedProxies()
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package app
 import (
 	"bytes"
 	"cmp"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -21,7 +21,6 @@ import (
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/internal/egress"
 	"github.com/diaphone-dev/diaphone/providers"
-	"github.com/diaphone-dev/diaphone/providers/apns"
 	"github.com/diaphone-dev/diaphone/providers/fcm"
 )
 
@@ -30,6 +29,9 @@ import (
 type Tenants struct {
 	Apps      []diaphone.App
 	Providers map[diaphone.Lane]providers.Provider
+
+	expires map[diaphone.Lane]time.Time // of the credentials that end by themselves
+	files   []string                    // that hold secrets
 }
 
 // Close closes the providers.
@@ -69,16 +71,6 @@ type (
 		Token  diaphone.Secret `yaml:"token"`
 		SHA256 string          `yaml:"sha256"`
 	}
-	apnsEntry struct {
-		Lane        laneEntry `yaml:",inline"`
-		KeyFile     string    `yaml:"key_file"`
-		KeyID       string    `yaml:"key_id"`
-		TeamID      string    `yaml:"team_id"`
-		Topic       string    `yaml:"topic"`
-		Environment string    `yaml:"environment"`
-		Host        string    `yaml:"host"`
-		CAFile      string    `yaml:"ca_file"`
-	}
 	fcmEntry struct {
 		Lane               laneEntry `yaml:",inline"`
 		ServiceAccountFile string    `yaml:"service_account_file"`
@@ -96,18 +88,28 @@ type (
 // message carries what a secret field or a credential file holds. The guard is for
 // the endpoints of browsers' subscriptions.
 func LoadApps(path string, browsers *egress.Guard) (*Tenants, error) {
+	tenants, faults := readApps(path, browsers)
+	if len(faults) > 0 {
+		return nil, errors.Join(append(faults, tenants.Close())...)
+	}
+	return tenants, nil
+}
+
+// readApps gives what is in order, too, where there are faults.
+func readApps(path string, browsers *egress.Guard) (*Tenants, []error) {
+	tenants := &Tenants{Providers: make(map[diaphone.Lane]providers.Provider), expires: make(map[diaphone.Lane]time.Time)}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the apps file: %w; --apps names it, and `diaphone sim --dir DIR` writes one to begin with", err)
+		return tenants, []error{fmt.Errorf("read the apps file: %w; --apps names it, and `diaphone sim --dir DIR` writes one to begin with", err)}
 	}
-	r := &appsReader{path: path, dir: filepath.Dir(path), browsers: browsers, tenants: &Tenants{
-		Providers: make(map[diaphone.Lane]providers.Provider)}}
+	tenants.files = append(tenants.files, path)
+	r := &appsReader{path: path, dir: filepath.Dir(path), browsers: browsers, tenants: tenants}
 	f, err := decodeApps(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s%w", path, err)
+		return tenants, []error{fmt.Errorf("%s%w", path, err)}
 	}
 	if r.tree, err = parser.ParseBytes(text, 0); err != nil {
-		return nil, fmt.Errorf("%s%w", path, yamlFault(err))
+		return tenants, []error{fmt.Errorf("%s%w", path, yamlFault(err))}
 	}
 	if len(f.Apps) == 0 {
 		r.faultf("$.apps", "the file declares no app")
@@ -115,13 +117,10 @@ func LoadApps(path string, browsers *egress.Guard) (*Tenants, error) {
 	for i := range f.Apps {
 		r.app(fmt.Sprintf("$.apps[%d]", i), &f.Apps[i])
 	}
-	if _, err := gateway.NewApps(r.tenants.Apps); err != nil {
+	if _, err := gateway.NewApps(tenants.Apps); err != nil {
 		r.faultf("$.apps", "%v", err)
 	}
-	if len(r.faults) > 0 {
-		return nil, errors.Join(append(r.faults, r.tenants.Close())...)
-	}
-	return r.tenants, nil
+	return tenants, r.faults
 }
 
 // decodeApps reads the one document of an apps file. Its errors begin with the
@@ -264,47 +263,10 @@ func (r *appsReader) lane(at string, a *diaphone.App, e laneEntry, c diaphone.Cr
 	return diaphone.Lane{App: a.ID, Credential: c.Name}
 }
 
-// Apple's key files are named after the key they hold.
-var keyFileName = regexp.MustCompile(`\AAuthKey_([A-Z0-9]{10})\.p8\z`)
-
-func (r *appsReader) apns(at string, a *diaphone.App, e *apnsEntry) {
-	e.Lane.Name = cmp.Or(e.Lane.Name, "apns")
-	if m := keyFileName.FindStringSubmatch(filepath.Base(e.KeyFile)); m != nil && e.KeyID == "" {
-		e.KeyID = m[1]
-	}
-	env := diaphone.Environment(cmp.Or(e.Environment, string(diaphone.Production)))
-	if env != diaphone.Production && env != diaphone.Sandbox {
-		r.faultf(at+".environment", "%q: use %s or %s", e.Environment, diaphone.Production, diaphone.Sandbox)
-	}
-	lane := r.lane(at, a, e.Lane, diaphone.Credential{Provider: diaphone.APNs, Environment: env})
-	c := apns.Config{KeyID: e.KeyID, TeamID: e.TeamID, Topic: e.Topic, Environment: env, Host: e.Host}
-	key, ok := r.file(at+".key_file", e.KeyFile)
-	if !ok {
-		return
-	}
-	c.KeyPEM = diaphone.Secret(key)
-	if e.CAFile != "" {
-		pem, ok := r.file(at+".ca_file", e.CAFile)
-		if !ok {
-			return
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			r.faultf(at+".ca_file", "%s holds no PEM certificate", e.CAFile)
-		}
-	}
-	p, err := apns.New(c)
-	if err != nil {
-		r.faultf(at, "%v", err)
-		return
-	}
-	r.tenants.Providers[lane] = p
-}
-
 func (r *appsReader) fcm(at string, a *diaphone.App, e *fcmEntry) {
 	e.Lane.Name = cmp.Or(e.Lane.Name, "fcm")
 	lane := r.lane(at, a, e.Lane, diaphone.Credential{Provider: diaphone.FCM})
-	account, ok := r.file(at+".service_account_file", e.ServiceAccountFile)
+	account, ok := r.secret(at+".service_account_file", e.ServiceAccountFile)
 	if !ok {
 		return
 	}
@@ -331,4 +293,16 @@ func (r *appsReader) file(at, path string) ([]byte, bool) {
 		return nil, false
 	}
 	return text, true
+}
+
+// secret is file for what nobody else should be able to read.
+func (r *appsReader) secret(at, path string) ([]byte, bool) {
+	text, ok := r.file(at, path)
+	if ok && !filepath.IsAbs(path) {
+		path = filepath.Join(r.dir, path)
+	}
+	if ok {
+		r.tenants.files = append(r.tenants.files, path)
+	}
+	return text, ok
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/hub"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
 )
@@ -18,6 +19,7 @@ type parts struct {
 	hub     *hub.Hub
 	refused *atomic.Int64
 	shown   *certificate // nil: no TLS
+	expires map[diaphone.Lane]time.Time
 }
 
 var (
@@ -40,6 +42,7 @@ var (
 	hookDead    = desc("webhook_dead_letters", "Notices of a webhook that were given up and can be sent again.", "app", "webhook")
 	hookAge     = desc("webhook_oldest_seconds", "Age of the notice at the front of the log of a webhook.", "app", "webhook")
 	certEnd     = desc("tls_certificate_expires_timestamp_seconds", "When the certificate in use expires.")
+	keyEnd      = desc("push_credential_expires_timestamp_seconds", "When a credential ends by itself, as certificates of APNs do.", "app", "credential")
 	slow        = desc("socket_dropped_slow_total", "Sockets closed because they did not read.")
 )
 
@@ -73,6 +76,9 @@ func (p *parts) Collect(to chan<- prometheus.Metric) {
 	}
 	if p.shown != nil {
 		give(certEnd, prometheus.GaugeValue, float64(p.shown.current.Load().Leaf.NotAfter.Unix()))
+	}
+	for lane, end := range p.expires {
+		give(keyEnd, prometheus.GaugeValue, float64(end.Unix()), string(lane.App), lane.Credential)
 	}
 	if queues, err := p.store.Queues(context.Background(), ""); err == nil {
 		for _, q := range queues {

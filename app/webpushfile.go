@@ -17,7 +17,7 @@ type webPushEntry struct {
 func (r *appsReader) webPush(at string, a *diaphone.App, e *webPushEntry) {
 	e.Lane.Name = cmp.Or(e.Lane.Name, "webpush")
 	lane := r.lane(at, a, e.Lane, diaphone.Credential{Provider: diaphone.WebPush})
-	key, ok := r.file(at+".key_file", e.KeyFile)
+	key, ok := r.secret(at+".key_file", e.KeyFile)
 	if !ok {
 		return
 	}

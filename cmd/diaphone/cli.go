@@ -37,6 +37,7 @@ type cli struct {
 	Salvage salvageCmd `cmd:"" help:"Make a backup of what can still be read of a damaged store."`
 
 	Conf    configCmd  `cmd:"" name:"config" help:"Check the configuration of serve and print it, secrets masked."`
+	Doctor  doctorCmd  `cmd:"" help:"Ask each provider whether it takes its credential, look at clock, disk, files, port and certificates, and say what to do."`
 	Bench   benchCmd   `cmd:"" help:"Measure a running gateway."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -98,6 +98,9 @@ func (p *Provider) finding(o diaphone.Outcome) providers.Finding {
 		f.Unanswered = true
 		f.Detail = fmt.Sprintf("%s does not answer: %v", p.place, o.Err)
 		f.Advice = "check that this machine may reach that host and port through DNS, firewall and proxy; Apple also listens on port 2197 (`host: api.push.apple.com:2197`)"
+		if o.Reason == exchange.TLSFailed {
+			f.Advice = "install the system's root certificates (ca-certificates), and see to it that no proxy opens the TLS connection"
+		}
 	case sound(o):
 		f.Grade, f.Reason = providers.Sound, ""
 		f.Detail = fmt.Sprintf("%s takes the %s for %s", p.place, p.kind(), p.bundle)

@@ -36,6 +36,14 @@ func (s *Store) lowSpace() error {
 	return nil
 }
 
+// Room tells how many bytes may still be written to the disk of the store at a path,
+// and below how many a store refuses what adds to it. known is false where the system
+// does not say. The store may be in use, or not be there.
+func Room(path string) (free, reserve int64, known bool) {
+	free, known = diskFree(path)
+	return free, defaultReserve, known
+}
+
 func (s *Store) storageFull(wait time.Duration, cause error) error {
 	return &diaphone.Error{
 		Code:       diaphone.StorageFull,
