@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -71,7 +72,36 @@ type Process struct {
 // Start runs the binary with the arguments. The process is killed when the test ends.
 func Start(t testing.TB, args ...string) *Process {
 	t.Helper()
+	if _, speed := t.(*testing.B); len(args) > 0 && args[0] == "serve" && !speed {
+		return serve(t, newWatch(t), args...)
+	}
 	return start(t, exec.Command(Binary(t), args...))
+}
+
+// serve starts a gateway that is watched, which is why it logs all that it can; nil: it
+// is not.
+func serve(t testing.TB, w *Watch, args ...string) *Process {
+	t.Helper()
+	cmd := exec.Command(Binary(t), args...)
+	if w == nil {
+		return start(t, cmd)
+	}
+	cmd.Env = append(os.Environ(), "DIAPHONE_LOG_LEVEL=debug")
+	p := start(t, cmd)
+	w.follow(p)
+	w.plantApps(flagOf(args, "--apps"))
+	if address := flagOf(args, "--listen"); address != "" {
+		t.Cleanup(func() { w.scrape("http://" + address) })
+	}
+	return p
+}
+
+// flagOf gives the value of a flag that stands in the arguments, or "".
+func flagOf(args []string, name string) string {
+	if i := slices.Index(args, name); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return ""
 }
 
 // StartOn is Start on one processor core, where taskset is there to do that;
@@ -204,6 +234,7 @@ func RunWith(t testing.TB, env []string, args ...string) (stdout, stderr string,
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
+	printed.add(args, out.String()+"\n"+errs.String())
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 

@@ -29,6 +29,7 @@ type World struct {
 	SimURL  string
 	URL     string
 	Client  *client.Client
+	Watch   *Watch // what the gateway must not tell, and what it has told
 	http    *http.Client
 }
 
@@ -56,9 +57,13 @@ type Shown struct {
 // apps file that the simulators have written; nil leaves it.
 func NewWorld(t testing.TB, edit func(apps string) string) *World {
 	t.Helper()
-	w := &World{t: t, dir: t.TempDir(), http: &http.Client{
-		Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
-	t.Cleanup(w.http.CloseIdleConnections)
+	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	w := &World{t: t, dir: t.TempDir(), http: &http.Client{Timeout: time.Minute, Transport: transport}}
+	t.Cleanup(transport.CloseIdleConnections)
+	if _, speed := t.(*testing.B); !speed {
+		w.Watch = newWatch(t)
+		w.http.Transport = &watching{w.Watch, transport}
+	}
 	port := Ports(t, 3)
 	w.listen = fmt.Sprintf("127.0.0.1:%d", port)
 	w.URL = "http://" + w.listen
@@ -106,7 +111,7 @@ func (w *World) DataDir() string { return w.path("data") }
 // StartGateway starts the gateway, again after a Kill.
 func (w *World) StartGateway() {
 	w.t.Helper()
-	w.Gateway = Start(w.t, "serve", "--apps", w.path("sim/apps.yaml"), "--data-dir", w.DataDir(), "--listen", w.listen, "--drain-for", "200ms",
+	w.Gateway = serve(w.t, w.Watch, "serve", "--apps", w.path("sim/apps.yaml"), "--data-dir", w.DataDir(), "--listen", w.listen, "--drain-for", "200ms",
 		"--egress-allow-cidr", "127.0.0.0/8", "--push-hosts", "127.0.0.1")
 	w.await(w.Gateway, w.URL+"/readyz")
 }
