@@ -54,7 +54,7 @@ func (c Confirmation) validate(f *fieldErrors) {
 			MinConfirmWithin.Seconds(), MaxConfirmWithin.Seconds(), c.Within.Seconds())
 	}
 	if c.By != "" && c.By != ByPong && c.By != ByReceipt {
-		f.addf("/confirm/by", "unknown_value", "by %q: use %s or %s", clip(string(c.By)), ByPong, ByReceipt)
+		f.addf("/confirm/by", "unknown_value", "by %q: use %s or %s", word(string(c.By)), ByPong, ByReceipt)
 	}
 }
 

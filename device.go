@@ -88,7 +88,7 @@ func (d *Device) Validate() error {
 	switch d.Platform {
 	case IOS, Android, Web:
 	default:
-		f.addf("/platform", "unknown_value", "platform %q: use %s, %s or %s", clip(string(d.Platform)), IOS, Android, Web)
+		f.addf("/platform", "unknown_value", "platform %q: use %s, %s or %s", word(string(d.Platform)), IOS, Android, Web)
 	}
 	if d.User != "" {
 		f.check("/user_id", d.User.Validate())
@@ -102,7 +102,7 @@ func (d *Device) Validate() error {
 	}
 	if d.TimeZone != "" {
 		if _, err := time.LoadLocation(d.TimeZone); err != nil || d.TimeZone == "Local" {
-			f.addf("/time_zone", "unknown_value", "time zone %q is not in the IANA database; an example is Europe/Vienna", clip(d.TimeZone))
+			f.addf("/time_zone", "unknown_value", "time zone %q is not in the IANA database; an example is Europe/Vienna", word(d.TimeZone))
 		}
 	}
 	if d.Locale != "" {
@@ -117,7 +117,7 @@ func (d *Device) validateTokens(f *fieldErrors) {
 	for i, t := range d.Tokens {
 		at := fmt.Sprintf("/tokens/%d", i)
 		if t.Kind.Provider() == "" {
-			f.addf(at+"/kind", "unknown_value", "token kind %q: use %s, %s, %s or %s", clip(string(t.Kind)), TokenAPNs, TokenAPNsVoIP, TokenFCM, TokenWebPush)
+			f.addf(at+"/kind", "unknown_value", "token kind %q: use %s, %s, %s or %s", word(string(t.Kind)), TokenAPNs, TokenAPNsVoIP, TokenFCM, TokenWebPush)
 			continue
 		}
 		if seen[t.Kind] {
@@ -134,7 +134,7 @@ func (d *Device) validateTokens(f *fieldErrors) {
 		case t.Kind.Provider() != APNs && t.Environment != "":
 			f.addf(at+"/environment", "not_allowed", "only tokens of kinds %s and %s have an environment", TokenAPNs, TokenAPNsVoIP)
 		case t.Environment != "" && t.Environment != Production && t.Environment != Sandbox:
-			f.addf(at+"/environment", "unknown_value", "environment %q: use %s or %s", clip(string(t.Environment)), Production, Sandbox)
+			f.addf(at+"/environment", "unknown_value", "environment %q: use %s or %s", word(string(t.Environment)), Production, Sandbox)
 		}
 	}
 }

@@ -210,7 +210,7 @@ func (m *Message) Validate(maxEvent int) error {
 		f.addf("", "required", "a message has an event, a notification or both")
 	}
 	if m.When != Always && m.When != Away {
-		f.addf("/when", "unknown_value", "when %q: use %s or %s", clip(string(m.When)), Always, Away)
+		f.addf("/when", "unknown_value", "when %q: use %s or %s", word(string(m.When)), Always, Away)
 	}
 	m.validateSchedule(&f)
 	m.Confirm.validate(&f)
@@ -289,7 +289,7 @@ func (n *Notification) validate(f *fieldErrors) {
 		f.addf(at+"/collapse_id", "too_long", "collapse_id has at most %d bytes, this one has %d", MaxCollapseBytes, len(n.CollapseID))
 	}
 	if p := n.EffectivePriority(); p != PriorityHigh && p != PriorityNormal {
-		f.addf(at+"/priority", "unknown_value", "priority %q: use %s or %s", clip(string(p)), PriorityHigh, PriorityNormal)
+		f.addf(at+"/priority", "unknown_value", "priority %q: use %s or %s", word(string(p)), PriorityHigh, PriorityNormal)
 	}
 	if ttl := n.TTLSeconds(); ttl < 0 || ttl > MaxTTL {
 		f.addf(at+"/ttl", "out_of_range", "ttl is 0 to %d seconds, this one is %d", MaxTTL, ttl)

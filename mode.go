@@ -42,7 +42,7 @@ func (n *Notification) validateMode(f *fieldErrors) {
 	switch n.Mode {
 	case "", ModeAlert, ModeBackground, ModeData, ModeVoIP:
 	default:
-		f.addf(at+"mode", "unknown_value", "mode %q: use %s, %s, %s or %s", clip(string(n.Mode)), ModeAlert, ModeBackground, ModeData, ModeVoIP)
+		f.addf(at+"mode", "unknown_value", "mode %q: use %s, %s, %s or %s", word(string(n.Mode)), ModeAlert, ModeBackground, ModeData, ModeVoIP)
 		return
 	}
 	if n.Mode == ModeAlert && !n.Visible() && n.APNs == nil && len(n.FCM) == 0 {

@@ -163,3 +163,13 @@ func clip(s string) string {
 	}
 	return s[:most] + "…"
 }
+
+// word gives a text that should have been one of a few words, for an error. What is
+// longer than any of them may be a token in the wrong field, and is not said again.
+func word(s string) string {
+	const most = 32
+	if len(s) <= most {
+		return s
+	}
+	return redacted
+}

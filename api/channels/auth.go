@@ -2,6 +2,7 @@ package channels
 
 import (
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -60,7 +61,8 @@ func (d *Door) authenticate(c echo.Context) (*call, error) {
 	in := &call{path: pathParams(c)}
 	id := in.path("app")
 	if in.app = d.gateway.Apps().ByID(diaphone.AppID(id)); in.app == nil {
-		return nil, refusef(http.StatusNotFound, "No app with id %q", clip(id))
+		hide(c) // whoever mixes things up may have put a secret there
+		return nil, refusef(http.StatusNotFound, "No app with this id")
 	}
 	var err error
 	if in.query, in.channels, err = parseQuery(r.URL.RawQuery); err != nil {
@@ -180,8 +182,11 @@ func checkSignature(r *http.Request, in *call, key diaphone.Key) error {
 	if decoded != raw && equal(sent, sign(key.Secret, requestText(r.Method, decoded, in.query))) {
 		return nil
 	}
+	if len(sent) != hex.EncodedLen(sha256.Size) {
+		sent = "[no signature]" // perhaps the secret itself
+	}
 	return refusef(http.StatusUnauthorized, "Invalid signature: you should have sent HmacSHA256Hex(%q, your_secret_key), but you sent %q",
-		clip(text), clip(sent))
+		clip(text), sent)
 }
 
 // pathParams decodes path parameters: echo matches the escaped path when there

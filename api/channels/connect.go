@@ -53,6 +53,9 @@ func (d *Door) connect(c echo.Context) error {
 	if strings.Contains(key, "/") { // echo gives the last parameter all that is left
 		return d.connectNowhere(c)
 	}
+	if d.gateway.Apps().ByKey(key) == nil {
+		hide(c) // it may be the secret of one
+	}
 	return d.upgrade(c, d.accept(arrivalOf(c, key)))
 }
 

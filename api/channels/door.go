@@ -68,7 +68,10 @@ func (d *Door) Mount(e *echo.Echo) {
 	e.POST("/apps/:app/channels/:channel/events", d.signed(d.postToChannel))
 	e.GET("/apps/:app/channels/:channel/stats", d.signed(d.channelStats))
 	e.POST("/apps/:app/users/:user/terminate_connections", d.signed(d.terminate))
-	e.Any("/apps/*", func(c echo.Context) error { return c.String(http.StatusNotFound, "Not found") })
+	e.Any("/apps/*", func(c echo.Context) error {
+		hide(c)
+		return c.String(http.StatusNotFound, "Not found")
+	})
 
 	e.GET("/app/:key", d.connect)
 	e.GET("/app", d.connectNowhere)

@@ -96,8 +96,8 @@ func preflight(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// hide keeps the path, and with it the session's id, which is a secret, out of the
-// log: it shows the route in its place.
+// hide keeps the path out of the log, which shows the route in its place: there is a
+// secret in it, such as a session's id.
 func hide(c echo.Context) {
 	r := c.Request().WithContext(c.Request().Context()) // a copy
 	u := *r.URL

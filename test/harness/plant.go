@@ -141,7 +141,9 @@ func (w *Watch) plantRequest(path string, body []byte) {
 			w.Plant(leak.User, string(d.UserID))
 		}
 		for _, t := range d.Tokens {
-			w.Plant(leak.DeviceToken, t.Value)
+			if len(t.Value) >= shortest {
+				w.Plant(leak.DeviceToken, t.Value)
+			}
 			w.plantSubscription(t.Subscription)
 		}
 	case strings.HasPrefix(path, "/v1/messages"):
@@ -164,9 +166,10 @@ func (w *Watch) plantSubscription(s *wire.Subscription) {
 	if s == nil {
 		return
 	}
-	w.Plant(leak.SubscriptionID, s.Endpoint, s.Keys.P256DH, s.Keys.Auth)
-	if id := s.Endpoint[strings.LastIndexByte(s.Endpoint, '/')+1:]; len(id) >= shortest {
-		w.Plant(leak.SubscriptionID, id)
+	for _, value := range []string{s.Endpoint, s.Endpoint[strings.LastIndexByte(s.Endpoint, '/')+1:], s.Keys.P256DH, s.Keys.Auth} {
+		if len(value) >= shortest {
+			w.Plant(leak.SubscriptionID, value)
+		}
 	}
 }
 

@@ -91,7 +91,7 @@ func serve(t testing.TB, w *Watch, args ...string) *Process {
 	w.follow(p)
 	w.plantApps(flagOf(args, "--apps"))
 	if address := flagOf(args, "--listen"); address != "" {
-		t.Cleanup(func() { w.scrape("http://" + address) })
+		t.Cleanup(func() { w.Scrape("http://" + address) })
 	}
 	return p
 }

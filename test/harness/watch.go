@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -72,11 +73,24 @@ func (w *Watch) Planted() int {
 }
 
 // Leaks searches all that was told so far, and says what was found where.
-func (w *Watch) Leaks() (all []string) {
+func (w *Watch) Leaks() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.search(&w.hunt)
+}
+
+// Finds is Leaks for one value that is not planted: it shows that a place is searched.
+func (w *Watch) Finds(k leak.Kind, value string) []string {
+	var h leak.Hunt
+	h.Plant(k, value)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.search(&h)
+}
+
+func (w *Watch) search(h *leak.Hunt) (all []string) {
 	search := func(kind leak.Place, place, text string) {
-		for _, l := range w.hunt.In(kind, text) {
+		for _, l := range h.In(kind, text) {
 			all = append(all, place+" leaks "+l.String())
 		}
 	}
@@ -95,8 +109,8 @@ func (w *Watch) follow(p *Process) {
 	w.tell(leak.Print, "what the gateway prints", p.Stdout)
 }
 
-// scrape searches the metrics as they are now, where a gateway runs.
-func (w *Watch) scrape(url string) {
+// Scrape searches the metrics as they are now, where a gateway runs.
+func (w *Watch) Scrape(url string) {
 	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := c.Get(url + "/metrics")
 	if err != nil {
@@ -132,9 +146,12 @@ func (c *watching) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp.Body = io.NopCloser(bytes.NewReader(text))
 	var head bytes.Buffer
 	_ = resp.Header.Write(&head) // a buffer takes it all
-	c.watch.Tell(leak.Answer, "the answer "+resp.Status+" to "+r.Method+" "+r.URL.Path, head.String()+string(text))
+	c.watch.Tell(leak.Answer, "the answer "+resp.Status+" to "+r.Method+" "+resource.FindString(r.URL.Path), head.String()+string(text))
 	return resp, err
 }
+
+// resource is as much of a path as has no values in it.
+var resource = regexp.MustCompile(`^/[a-z0-9]*(/[a-z]+)?`)
 
 // printed is what commands have printed in this process, whatever world they were about.
 var printed printings

@@ -105,6 +105,12 @@ func Limited(provider, line string) func(string) string {
 
 func (w *World) path(name string) string { return filepath.Join(w.dir, name) }
 
+// HTTP is the client for requests that Client cannot make; they are watched too.
+func (w *World) HTTP() *http.Client { return w.http }
+
+// AppsFile is the path of the apps file.
+func (w *World) AppsFile() string { return w.path("sim/apps.yaml") }
+
 // DataDir is where the gateway keeps its data.
 func (w *World) DataDir() string { return w.path("data") }
 
