@@ -43,6 +43,7 @@ type App struct {
 	push      *push.Engine
 	hooks     *hooks.Engine
 	gateway   *gateway.Gateway
+	handler   http.Handler // all the doors
 	server    *http.Server
 	listener  net.Listener
 	operators *operators
@@ -138,14 +139,14 @@ func (a *App) wire() error {
 		return err
 	}
 	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})
-	handler, err := api.New(api.Config{
+	a.handler, err = api.New(api.Config{
 		Logger: a.log, Registry: registry, Ready: a.ready, TrustedProxies: proxies,
 		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway, Logger: a.log}), pusher},
 	})
 	if err != nil {
 		return err
 	}
-	a.server = api.NewServer(api.UnderPrefix(a.config.PathPrefix, handler), a.log)
+	a.server = api.NewServer(api.UnderPrefix(a.config.PathPrefix, a.handler), a.log)
 	if a.shown != nil {
 		a.listener = sockets.BelowTLS(a.listener)
 		return nil

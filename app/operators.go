@@ -48,7 +48,9 @@ const slowReader = 30 * time.Second
 func openOperators(dir string, store *bolt.Store, log *slog.Logger) *operators {
 	o := &operators{store: store, log: log, path: SocketPath(dir)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /backup", o.backup)
+	for pattern, serve := range o.routes() {
+		mux.HandleFunc(pattern, serve)
+	}
 	o.server = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -58,6 +60,11 @@ func openOperators(dir string, store *bolt.Store, log *slog.Logger) *operators {
 		log.Warn("no socket for operators: backups can only be made while the gateway is stopped", "path", o.path, "error", err)
 	}
 	return o
+}
+
+// routes are all that there is at the socket.
+func (o *operators) routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{"GET /backup": o.backup}
 }
 
 // listenSocket makes the socket in a folder that nobody else can enter, and moves
