@@ -102,7 +102,7 @@ func TestCommasRawAndEscaped(t *testing.T) {
 		"auth_timestamp": strconv.FormatInt(time.Now().Unix(), 10),
 	}
 	const path = "/apps/1/channels/presence-a"
-	signature := sign("app-secret", requestText(http.MethodGet, path, query))
+	signature := sign("app-secret", requestText(http.MethodGet, path, sorted(query)))
 	for _, comma := range []string{",", "%2C", "%2c"} {
 		raw := "?auth_key=app-key&auth_version=1.0&info=user_count" + comma + "subscription_count&auth_timestamp=" +
 			query["auth_timestamp"] + "&auth_signature=" + signature

@@ -41,7 +41,7 @@ func BenchmarkSignedPublish(b *testing.B) {
 		paramVersion: "1.0", paramBodyMD5: hex.EncodeToString(sum[:]),
 	}
 	target := "/apps/1/events?auth_key=app-key&auth_version=1.0&auth_timestamp=" + query[paramTimestamp] +
-		"&body_md5=" + query[paramBodyMD5] + "&auth_signature=" + sign("app-secret", requestText(http.MethodPost, "/apps/1/events", query))
+		"&body_md5=" + query[paramBodyMD5] + "&auth_signature=" + sign("app-secret", requestText(http.MethodPost, "/apps/1/events", sorted(query)))
 	request := []byte("POST " + target + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
 		strconv.Itoa(len(body)) + "\r\n\r\n" + body)
 	w := &silent{header: http.Header{}}

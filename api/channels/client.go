@@ -14,6 +14,7 @@ import (
 // time, so it needs no lock.
 type client struct {
 	app      *diaphone.App
+	signers  map[string]*signer // of all keys
 	session  *hub.Session
 	protocol int
 	info     jsontext.Value // user_info of the signed-in user

@@ -49,7 +49,7 @@ type turning struct {
 func (t *turning) Error() string { return t.reason }
 
 func (d *Door) connect(c echo.Context) error {
-	key := pathParams(c)("key")
+	key := pathParam(c, "key")
 	if strings.Contains(key, "/") { // echo gives the last parameter all that is left
 		return d.connectNowhere(c)
 	}
@@ -88,7 +88,7 @@ func (d *Door) accept(a arrival) func(*sockets.Conn) sockets.Handler {
 				session.Close(codeUnauthorised, reason)
 			})
 		}
-		return &client{app: app, session: session, protocol: protocol}
+		return &client{app: app, signers: d.signers, session: session, protocol: protocol}
 	}
 }
 

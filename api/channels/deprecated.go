@@ -17,10 +17,10 @@ func (d *Door) postToChannel(c echo.Context, in *call) error {
 		return refusef(http.StatusBadRequest, "The request body is not valid UTF-8")
 	}
 	t := trigger{
-		Name:     in.query["name"],
+		Name:     in.query.get("name"),
 		Data:     quote(string(in.body)),
-		Channel:  in.path("channel"),
-		SocketID: in.query["socket_id"],
+		Channel:  pathParam(c, "channel"),
+		SocketID: in.query.get("socket_id"),
 	}
 	m, err := t.message(in.app)
 	if err != nil {
@@ -33,7 +33,7 @@ func (d *Door) postToChannel(c echo.Context, in *call) error {
 }
 
 func (d *Door) channelStats(c echo.Context, in *call) error {
-	name := diaphone.ChannelName(in.path("channel"))
+	name := diaphone.ChannelName(pathParam(c, "channel"))
 	if err := name.Validate(); err != nil {
 		return err
 	}

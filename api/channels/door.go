@@ -33,7 +33,8 @@ type Door struct {
 	gateway  *gateway.Gateway
 	hub      *hub.Hub
 	log      *slog.Logger
-	activity int // seconds
+	activity int                // seconds
+	signers  map[string]*signer // by key; apps never change
 	sessions *fallback.Sessions
 }
 
@@ -50,6 +51,7 @@ func New(c Config) *Door {
 		hub:      c.Hub,
 		log:      c.Logger,
 		activity: int(c.ActivityTimeout / time.Second),
+		signers:  signers(c.Gateway.Apps().All()),
 		sessions: fallback.New(func(sock net.Conn, accept func(*sockets.Conn) sockets.Handler) error {
 			return c.Hub.Engine().Adopt(sock, accept)
 		}),

@@ -128,7 +128,7 @@ func (h *house) do(r request) (status int, body string) {
 			values.Set(k, v)
 		}
 	}
-	values.Set("auth_signature", sign(diaphone.Secret(r.secret), requestText(r.method, r.signPath, query)))
+	values.Set("auth_signature", sign(diaphone.Secret(r.secret), requestText(r.method, r.signPath, sorted(query))))
 	if r.spoil != nil {
 		r.spoil(values)
 	}

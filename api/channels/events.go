@@ -50,17 +50,17 @@ func (d *Door) postEvent(c echo.Context, in *call) error {
 // triggered reads an event from the body or, when there is none, from the query:
 // Pusher's REST reference allows both, though no SDK uses the latter.
 func triggered(in *call) (t trigger, err error) {
-	if _, named := in.query["name"]; len(in.body) > 0 || !named {
+	if _, named := in.query.find("name"); len(in.body) > 0 || !named {
 		return t, decode(in.body, &t)
 	}
 	t = trigger{
-		Name:     in.query["name"],
+		Name:     in.query.get("name"),
 		Channels: in.channels,
-		Channel:  in.query["channel"],
-		SocketID: in.query["socket_id"],
-		Info:     in.query["info"],
+		Channel:  in.query.get("channel"),
+		SocketID: in.query.get("socket_id"),
+		Info:     in.query.get("info"),
 	}
-	if data, ok := in.query["data"]; ok {
+	if data, ok := in.query.find("data"); ok {
 		t.Data = quote(data)
 	}
 	return t, nil
@@ -134,6 +134,9 @@ func (t *trigger) message(app *diaphone.App) (*diaphone.Message, error) {
 
 // oversize gives hosted's answer to data over the limit.
 func oversize(app *diaphone.App, err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *diaphone.Error
 	if errors.As(err, &e) && slices.ContainsFunc(e.Fields, func(f diaphone.FieldError) bool { return f.Code == "too_large" }) {
 		return refusef(http.StatusRequestEntityTooLarge, "The data content of this event exceeds the allowed maximum (%d bytes)", app.Limits.MaxEventBytes())

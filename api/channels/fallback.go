@@ -27,15 +27,14 @@ func (d *Door) mountFallback(e *echo.Echo) {
 // carried gives an endpoint the session that a request is about.
 func carried(answer func(echo.Context, fallback.ID)) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r, param := c.Request(), pathParams(c)
+		id := fallback.ID{
+			Key:     pathParam(c, "key"),
+			Origin:  c.Request().Header.Get(echo.HeaderOrigin),
+			Server:  pathParam(c, "server"),
+			Session: pathParam(c, "session"),
+		}
 		hide(c)
 		share(c)
-		id := fallback.ID{
-			Key:     param("key"),
-			Origin:  r.Header.Get(echo.HeaderOrigin),
-			Server:  param("server"),
-			Session: param("session"),
-		}
 		if !isServer(id.Server) || !isSession(id.Session) {
 			return c.String(http.StatusNotFound, "No such path: the key is followed by a number below 1000 and 8 to 64 letters or digits")
 		}

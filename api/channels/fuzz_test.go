@@ -129,16 +129,23 @@ func FuzzQuery(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, given := q[paramChannels]; given != (len(channels) > 0) {
-			t.Errorf("channels %q of %q", channels, q[paramChannels])
+		if joined, given := q.find(paramChannels); given != (len(channels) > 0) {
+			t.Errorf("channels %q of %q", channels, joined)
 		}
-		for name := range q {
-			if name != strings.ToLower(name) {
-				t.Errorf("%q is not in lower case", name)
+		for i, p := range q {
+			if p.name != strings.ToLower(p.name) {
+				t.Errorf("%q is not in lower case", p.name)
+			}
+			if i > 0 && p.name <= q[i-1].name {
+				t.Errorf("%q stands behind %q", p.name, q[i-1].name)
 			}
 		}
 		before := requestText("GET", "/", q)
-		q[paramSignature] = "another"
+		for i, p := range q {
+			if p.name == paramSignature {
+				q[i].value = "another"
+			}
+		}
 		if requestText("GET", "/", q) != before {
 			t.Error("the signature signs itself")
 		}
@@ -153,7 +160,8 @@ func FuzzAuth(f *testing.F) {
 	for _, seed := range []string{"app-key:" + right, "app-key:" + strings.ToUpper(right), right, ":", "app-key", "app-key:", "other:" + right, "app-key:" + right + ":"} {
 		f.Add(seed, signed)
 	}
-	c := &client{app: &diaphone.App{Keys: []diaphone.Key{{Key: "app-key", Secret: secret}, {Key: "old-key", Secret: "old", Disabled: true}}}}
+	app := &diaphone.App{Keys: []diaphone.Key{{Key: "app-key", Secret: secret}, {Key: "old-key", Secret: "old", Disabled: true}}}
+	c := &client{app: app, signers: signers([]*diaphone.App{app})}
 	f.Fuzz(func(t *testing.T, auth, text string) {
 		err := c.verify(auth, text)
 		if want := auth == "app-key:"+sign(secret, text); (err == nil) != want {

@@ -18,9 +18,9 @@ const (
 )
 
 func (d *Door) listChannels(c echo.Context, in *call) error {
-	prefix := in.query["filter_by_prefix"]
+	prefix := in.query.get("filter_by_prefix")
 	users := false
-	for _, want := range asked(in.query["info"]) {
+	for _, want := range asked(in.query.get("info")) {
 		switch {
 		case want != infoUsers:
 			return refusef(http.StatusBadRequest, "Unknown attribute %q: a list of channels has user_count only", clip(want))
@@ -41,13 +41,13 @@ func (d *Door) listChannels(c echo.Context, in *call) error {
 }
 
 func (d *Door) getChannel(c echo.Context, in *call) error {
-	name := diaphone.ChannelName(in.path("channel"))
+	name := diaphone.ChannelName(pathParam(c, "channel"))
 	if err := name.Validate(); err != nil {
 		return err
 	}
 	found, occupied := d.hub.Channel(in.app.ID, name)
 	answer := map[string]any{"occupied": occupied}
-	for _, want := range asked(in.query["info"]) {
+	for _, want := range asked(in.query.get("info")) {
 		switch {
 		case want == infoSubscriptions:
 			answer[want] = found.Sessions
@@ -67,7 +67,7 @@ func (d *Door) getChannel(c echo.Context, in *call) error {
 }
 
 func (d *Door) listUsers(c echo.Context, in *call) error {
-	name := diaphone.ChannelName(in.path("channel"))
+	name := diaphone.ChannelName(pathParam(c, "channel"))
 	if err := name.Validate(); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (d *Door) listUsers(c echo.Context, in *call) error {
 }
 
 func (d *Door) terminate(c echo.Context, in *call) error {
-	user := diaphone.UserID(in.path("user"))
+	user := diaphone.UserID(pathParam(c, "user"))
 	if err := user.Validate(); err != nil {
 		return err
 	}

@@ -5,22 +5,61 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"slices"
+	"hash"
+	"strings"
+	"sync"
 
 	"github.com/diaphone-dev/diaphone"
 )
 
-// sign is the one primitive of all of Pusher's signatures: lower-case hex of
-// HMAC-SHA256.
-func sign(secret diaphone.Secret, text string) string {
-	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
-	mac.Write([]byte(text))
-	var sum [sha256.Size]byte
-	return hex.EncodeToString(mac.Sum(sum[:0]))
+// signer makes and checks signatures of one key. All of Pusher's are lower-case hex of
+// HMAC-SHA256. It is safe for concurrent use.
+type signer struct{ states sync.Pool } // of *signing
+
+// signing is a hash that has taken the key in, which is half of the work, and what one
+// signature needs beside it.
+type signing struct {
+	mac  hash.Hash
+	text []byte
+	sum  [sha256.Size]byte
+	hex  [2 * sha256.Size]byte
 }
 
-// equal compares in constant time. Signatures count in lower case only.
-func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+func newSigner(secret diaphone.Secret) *signer {
+	return &signer{states: sync.Pool{New: func() any {
+		return &signing{mac: hmac.New(sha256.New, []byte(secret.Reveal()))}
+	}}}
+}
+
+// signers of all keys, by the key.
+func signers(apps []*diaphone.App) map[string]*signer {
+	all := map[string]*signer{}
+	for _, a := range apps {
+		for _, k := range a.Keys {
+			all[k.Key] = newSigner(k.Secret)
+		}
+	}
+	return all
+}
+
+// signed tells whether a signature is that of the text.
+func (s *signer) signed(text, signature string) bool {
+	with := s.states.Get().(*signing)
+	defer s.states.Put(with)
+	return equal(signature, with.sign(text))
+}
+
+// sign gives the signature of a text, valid until the next.
+func (s *signing) sign(text string) []byte {
+	s.mac.Reset()
+	s.text = append(s.text[:0], text...)
+	s.mac.Write(s.text)
+	hex.Encode(s.hex[:], s.mac.Sum(s.sum[:0]))
+	return s.hex[:]
+}
+
+// equal compares in constant time. Hex counts in lower case only.
+func equal(sent string, want []byte) bool { return subtle.ConstantTimeCompare([]byte(sent), want) == 1 }
 
 // channelText is what a subscription signs: the received bytes of channel_data,
 // when there is any, on every kind of channel.
@@ -39,25 +78,29 @@ func userText(socket diaphone.SocketID, data string) string {
 
 // requestText is what an HTTP request signs: all query parameters but the
 // signature, with lower-case names in order, and values as they are when decoded.
-func requestText(method, path string, query map[string]string) string {
-	var few [8]string // an event has five
-	names, size := few[:0], len(method)+len(path)+2
-	for name, value := range query {
-		if name != paramSignature {
-			names = append(names, name)
-			size += len(name) + len(value) + 2
-		}
+func requestText(method, path string, q query) string {
+	size := len(method) + len(path) + 2
+	for _, p := range q {
+		size += len(p.name) + len(p.value) + 2
 	}
-	slices.Sort(names)
-	b := make([]byte, 0, size)
-	b = append(append(b, method...), '\n')
-	b = append(append(b, path...), '\n')
-	for i, name := range names {
-		if i > 0 {
-			b = append(b, '&')
+	var b strings.Builder
+	b.Grow(size)
+	b.WriteString(method)
+	b.WriteByte('\n')
+	b.WriteString(path)
+	between := byte('\n')
+	for _, p := range q {
+		if p.name == paramSignature {
+			continue
 		}
-		b = append(append(b, name...), '=')
-		b = append(b, query[name]...)
+		b.WriteByte(between)
+		b.WriteString(p.name)
+		b.WriteByte('=')
+		b.WriteString(p.value)
+		between = '&'
 	}
-	return string(b)
+	if between == '\n' { // no parameter at all
+		b.WriteByte(between)
+	}
+	return b.String()
 }
