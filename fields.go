@@ -3,6 +3,7 @@ package diaphone
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -24,6 +25,14 @@ func (f *fieldErrors) check(pointer string, err error) {
 		detail = e.Detail
 	}
 	f.addf(pointer, "malformed", "%s", detail)
+}
+
+// checkAt adds err, if any, under a place in the list at the pointer. The pointer of
+// one that is right is not written: there may be thousands.
+func (f *fieldErrors) checkAt(list string, i int, err error) {
+	if err != nil {
+		f.check(list+"/"+strconv.Itoa(i), err)
+	}
 }
 
 // under adds the fields of err, if any, below the pointer.

@@ -37,9 +37,9 @@ type MessageID string
 
 const messagePrefix = "msg_"
 
-// idText is base32hex: unlike plain base32 and base64 its text sorts as its
-// bytes do.
-var idText = base32.HexEncoding.WithPadding(base32.NoPadding)
+// idText is base32hex in lower case: unlike plain base32 and base64 its text sorts as
+// its bytes do.
+var idText = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
 // NewMessageID makes an id of the given time. It is safe for concurrent use.
 func NewMessageID(now time.Time) MessageID {
@@ -49,21 +49,24 @@ func NewMessageID(now time.Time) MessageID {
 
 // MessageIDFromBytes is the inverse of MessageID.Bytes.
 func MessageIDFromBytes(b [16]byte) MessageID {
-	return MessageID(messagePrefix + strings.ToLower(idText.EncodeToString(b[:])))
+	return MessageID(prefixed(messagePrefix, b))
 }
 
 // Bytes gives the 16 bytes of the UUID; ok is false when the text is no message id.
 func (id MessageID) Bytes() (b [16]byte, ok bool) {
 	text, found := strings.CutPrefix(string(id), messagePrefix)
-	if !found || text != strings.ToLower(text) {
-		return b, false
-	}
-	raw, err := idText.DecodeString(strings.ToUpper(text))
-	if err != nil || len(raw) != len(b) {
+	raw, err := idText.DecodeString(text)
+	if !found || err != nil || len(raw) != len(b) {
 		return b, false
 	}
 	copy(b[:], raw)
 	return b, MessageIDFromBytes(b) == id
+}
+
+// prefixed gives the text of an id.
+func prefixed(prefix string, b [16]byte) string {
+	text := make([]byte, 0, 32) // no longer than this, and so not on the heap
+	return string(idText.AppendEncode(append(text, prefix...), b[:]))
 }
 
 // newUUIDv7 lays out 48 bits of Unix milliseconds, then random bits (RFC 9562 §5.7).
@@ -84,8 +87,7 @@ const noticePrefix = "ntc_"
 // NewNoticeID makes the id of a notice, for example
 // "ntc_06f3k9q2v8c7h0a1b2c3d4e5f6", of the same make as a MessageID.
 func NewNoticeID(now time.Time) string {
-	b := newUUIDv7(now)
-	return noticePrefix + strings.ToLower(idText.EncodeToString(b[:]))
+	return prefixed(noticePrefix, newUUIDv7(now))
 }
 
 // DeliveryID is the one stable id of what one message owes to one device. Every

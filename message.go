@@ -2,7 +2,6 @@ package diaphone
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -241,13 +240,13 @@ func (m *Message) validateAudience(f *fieldErrors) {
 		f.addf("/to/channels", "too_many", "at most %d channels, these are %d", MaxAudienceChannels, n)
 	}
 	for i, u := range to.Users {
-		f.check(fmt.Sprintf("/to/users/%d", i), u.Validate())
+		f.checkAt("/to/users", i, u.Validate())
 	}
 	for i, d := range to.Devices {
-		f.check(fmt.Sprintf("/to/devices/%d", i), d.Validate())
+		f.checkAt("/to/devices", i, d.Validate())
 	}
 	for i, c := range to.Channels {
-		f.check(fmt.Sprintf("/to/channels/%d", i), c.Validate())
+		f.checkAt("/to/channels", i, c.Validate())
 	}
 }
 
