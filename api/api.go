@@ -53,7 +53,7 @@ func New(c Config) (*echo.Echo, error) {
 	e.Logger.SetOutput(io.Discard) // echo's own logger would bypass ours
 	e.HTTPErrorHandler = respondProblem
 	believe(e, c.TrustedProxies)
-	e.Use(identify, m.observe, logged(c.Logger), answered, guarded, bounded)
+	e.Use(around(m, c.Logger))
 	mountOperations(e, c)
 	for _, d := range c.Doors {
 		d.Mount(e)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -16,22 +17,48 @@ import (
 // maxRequestID is the longest id that we take over from a caller.
 const maxRequestID = 128
 
-// identify gives the request its id and the answer the headers that every
-// answer has. Nothing here is for a browser to render, frame, guess or keep.
-func identify(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		id := c.Request().Header.Get(echo.HeaderXRequestID)
-		if !usableID(id) {
-			id = rand.Text()
+// around is what happens before and behind every handler. It is one middleware and not
+// six, for echo builds each anew for every request.
+func around(m *metrics, l *slog.Logger) echo.MiddlewareFunc {
+	always := safeHeaders()
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			start := time.Now()
+			m.inFlight.Inc()
+			defer m.inFlight.Dec()
+			maps.Copy(c.Response().Header(), always)
+			identify(c)
+			bound(c)
+			err := guarded(next, c)
+			if err != nil { // log and metrics look at the status
+				c.Echo().HTTPErrorHandler(err, c)
+			}
+			took := time.Since(start)
+			logRequest(l, c, took, err)
+			m.observe(c, took)
+			return nil
 		}
-		h := c.Response().Header()
-		h.Set(echo.HeaderXRequestID, id)
-		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("X-Content-Type-Options", "nosniff")
-		return next(c)
 	}
+}
+
+// safeHeaders are on every answer, which shares their values: nothing here is for a
+// browser to render, frame, guess or keep.
+func safeHeaders() http.Header {
+	return http.Header{
+		"Cache-Control":           {"no-store"},
+		"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+		"Referrer-Policy":         {"no-referrer"},
+		"X-Content-Type-Options":  {"nosniff"},
+	}
+}
+
+// identify gives the request its id.
+func identify(c echo.Context) {
+	id := c.Request().Header.Get(echo.HeaderXRequestID)
+	if !usableID(id) {
+		id = rand.Text()
+	}
+	c.Response().Header().Set(echo.HeaderXRequestID, id)
 }
 
 func requestID(c echo.Context) string {
@@ -52,45 +79,38 @@ func usableID(id string) bool {
 	return true
 }
 
-// logged writes one line for each request: at debug when all is well, at info
+// logRequest writes one line for each request: at debug when all is well, at info
 // when the caller was refused, at warn when it must come again, at error when we
 // failed. It tells the path, never the query (which carries signatures and user
 // ids), a header or a body.
-func logged(l *slog.Logger) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			start := time.Now()
-			err := next(c)
-			ctx, status := c.Request().Context(), statusOf(c)
-			level := levelOf(status)
-			if !l.Enabled(ctx, level) {
-				return nil
-			}
-			attrs := []slog.Attr{
-				slog.String("request_id", requestID(c)),
-				slog.String("method", methodLabel(c.Request().Method)),
-				slog.String("route", routeOf(c)),
-				slog.String("path", clip(c.Request().URL.EscapedPath())),
-				slog.Int("status", status),
-				slog.Int64("bytes_in", c.Request().ContentLength),
-				slog.Int64("bytes_out", c.Response().Size),
-				slog.Float64("took_ms", float64(time.Since(start).Microseconds())/1000),
-				slog.String("remote", remoteOf(c)),
-			}
-			if app, ok := c.Get(AppKey).(string); ok {
-				attrs = append(attrs, slog.String("app", app))
-			}
-			if err != nil {
-				attrs = append(attrs, slog.String("error", err.Error()))
-			}
-			var p *panicError
-			if errors.As(err, &p) {
-				attrs = append(attrs, slog.String("stack", p.stack))
-			}
-			l.LogAttrs(ctx, level, "request", attrs...)
-			return nil
-		}
+func logRequest(l *slog.Logger, c echo.Context, took time.Duration, err error) {
+	ctx, status := c.Request().Context(), statusOf(c)
+	level := levelOf(status)
+	if !l.Enabled(ctx, level) {
+		return
 	}
+	attrs := []slog.Attr{
+		slog.String("request_id", requestID(c)),
+		slog.String("method", methodLabel(c.Request().Method)),
+		slog.String("route", routeOf(c)),
+		slog.String("path", clip(c.Request().URL.EscapedPath())),
+		slog.Int("status", status),
+		slog.Int64("bytes_in", c.Request().ContentLength),
+		slog.Int64("bytes_out", c.Response().Size),
+		slog.Float64("took_ms", float64(took.Microseconds())/1000),
+		slog.String("remote", remoteOf(c)),
+	}
+	if app, ok := c.Get(AppKey).(string); ok {
+		attrs = append(attrs, slog.String("app", app))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	var p *panicError
+	if errors.As(err, &p) {
+		attrs = append(attrs, slog.String("stack", p.stack))
+	}
+	l.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // AppKey is where a door that knows the caller's app leaves its id, a string, in
@@ -127,18 +147,6 @@ func routeOf(c echo.Context) string {
 	return "none"
 }
 
-// answered turns an error into its problem document before the log and the
-// metrics look at the status, and hands it on for the log.
-func answered(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		err := next(c)
-		if err != nil {
-			c.Echo().HTTPErrorHandler(err, c)
-		}
-		return err
-	}
-}
-
 // panicError is a panic on its way to the log.
 type panicError struct {
 	value any
@@ -149,30 +157,26 @@ func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
 // guarded turns a panic into an error: the caller gets a 500 and the log the
 // stack, and the process goes on.
-func guarded(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
-		defer func() {
-			v := recover()
-			if v == nil {
-				return
-			}
-			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares the value too
-				panic(v)
-			}
-			err = &panicError{value: v, stack: string(debug.Stack())}
-		}()
-		return next(c)
-	}
+func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares the value too
+			panic(v)
+		}
+		err = &panicError{value: v, stack: string(debug.Stack())}
+	}()
+	return next(c)
 }
 
-// bounded cuts off bodies that no door could want.
-func bounded(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, MaxBodyBytes)
-		}
-		return next(c)
+// bound cuts off a body that no door could want. One that has a smaller length ends
+// there by itself.
+func bound(c echo.Context) {
+	r := c.Request()
+	if r.Body != nil && (r.ContentLength < 0 || r.ContentLength > MaxBodyBytes) {
+		r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, MaxBodyBytes)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/diaphone-dev/diaphone/api/apitest"
 	"github.com/diaphone-dev/diaphone/api/channels"
 	"github.com/diaphone-dev/diaphone/api/rest"
+	"github.com/diaphone-dev/diaphone/gateway"
 )
 
 func TestContractIsValid(t *testing.T) { apitest.NewJudge(t).CheckDocument(t) }
@@ -24,11 +25,16 @@ func TestRoutesAreOperations(t *testing.T) {
 
 func everyDoor(t *testing.T) *echo.Echo {
 	t.Helper()
+	apps, err := gateway.NewApps(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := gateway.New(gateway.Config{Apps: apps})
 	e, err := api.New(api.Config{
 		Logger:   slog.New(slog.DiscardHandler),
 		Registry: prometheus.NewRegistry(),
 		Ready:    func(context.Context) []api.Reason { return nil },
-		Doors:    []api.Door{rest.New(rest.Config{}), channels.New(channels.Config{})},
+		Doors:    []api.Door{rest.New(rest.Config{Gateway: g}), channels.New(channels.Config{Gateway: g})},
 	})
 	if err != nil {
 		t.Fatal(err)
