@@ -7,8 +7,6 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/diaphone-dev/diaphone/internal/h1"
 )
 
 // guest is a client on the porch: a connection on which requests of HTTP come that
@@ -71,7 +69,7 @@ func (g *guest) serve(uint32) {
 	}
 	g.parts++
 	for len(p) > 0 {
-		r, n, err := h1.Read(p, maxQuick)
+		r, n, err := g.shard.requests.Read(p, maxQuick)
 		if err == nil && n == 0 && g.parts < maxParts {
 			break
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/diaphone-dev/diaphone/internal/h1"
 )
 
 // epollPoller serves connections by few loops instead of a goroutine each: no
@@ -26,14 +28,15 @@ type epollPoller struct {
 // is parked while nothing happens. It keeps no thread in a system call, and on
 // one core it takes its turn like any other goroutine.
 type shard struct {
-	file    *os.File // the epoll descriptor
-	raw     syscall.RawConn
-	epoll   int
-	done    chan struct{}
-	scratch scratch       // shared by all connections of the shard
-	sealed  [8 << 10]byte // as its buffer, for what TLS has yet to open
-	writer  guestWriter
-	answers []byte // to requests of the guest that is served
+	file     *os.File // the epoll descriptor
+	raw      syscall.RawConn
+	epoll    int
+	done     chan struct{}
+	scratch  scratch       // shared by all connections of the shard
+	sealed   [8 << 10]byte // as its buffer, for what TLS has yet to open
+	requests h1.Reader
+	writer   guestWriter
+	answers  []byte // to requests of the guest that is served
 
 	mu         sync.Mutex
 	residents  []resident // by descriptor

@@ -44,10 +44,10 @@ func BenchmarkSignedPublish(b *testing.B) {
 		"&body_md5=" + query[paramBodyMD5] + "&auth_signature=" + sign("app-secret", requestText(http.MethodPost, "/apps/1/events", sorted(query)))
 	request := []byte("POST " + target + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
 		strconv.Itoa(len(body)) + "\r\n\r\n" + body)
-	w := &silent{header: http.Header{}}
+	requests, w := new(h1.Reader), &silent{header: http.Header{}}
 	b.ReportAllocs()
 	for b.Loop() {
-		r, _, err := h1.Read(request, len(request))
+		r, _, err := requests.Read(request, len(request))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -23,10 +23,25 @@ var ErrOther = errors.New("h1: not a plain request")
 // maxFields bounds the header fields of a request.
 const maxFields = 64
 
+// Reader reads requests one after the other into the same memory: what it gives is
+// valid until it reads the next, but for the strings in it, which stay.
+type Reader struct {
+	request http.Request
+	url     url.URL
+	header  http.Header
+	values  [maxFields]string // of the header, one array for all
+	body    body
+}
+
+// body is a request's body that has come already.
+type body struct{ bytes.Reader }
+
+func (*body) Close() error { return nil }
+
 // Read reads one request off the head of p and tells how many bytes it took; 0
 // without an error when more must come first. A request of more than limit bytes,
 // head and body, is ErrOther as soon as that can be told. The body reads from p.
-func Read(p []byte, limit int) (r *http.Request, n int, err error) {
+func (d *Reader) Read(p []byte, limit int) (r *http.Request, n int, err error) {
 	end := bytes.Index(p, []byte("\r\n\r\n"))
 	if end < 0 {
 		if len(p) >= limit || !plainStart(p) {
@@ -35,10 +50,10 @@ func Read(p []byte, limit int) (r *http.Request, n int, err error) {
 		return nil, 0, nil
 	}
 	line, rest, _ := strings.Cut(string(p[:end+2]), "\r\n")
-	r = requestOf(line)
-	if r == nil || !readFields(r, rest) || !settle(r, limit) {
+	if !d.readLine(line) || !d.readFields(rest) || !d.settle(limit) {
 		return nil, 0, ErrOther
 	}
+	r = &d.request
 	n = end + 4 + int(r.ContentLength)
 	if n > limit {
 		return nil, 0, ErrOther
@@ -48,15 +63,11 @@ func Read(p []byte, limit int) (r *http.Request, n int, err error) {
 	}
 	r.Body = http.NoBody
 	if r.ContentLength > 0 {
-		r.Body = body{bytes.NewReader(p[end+4 : n])}
+		d.body.Reset(p[end+4 : n])
+		r.Body = &d.body
 	}
 	return r, n, nil
 }
-
-// body is a request's body that has come already.
-type body struct{ *bytes.Reader }
-
-func (body) Close() error { return nil }
 
 // plainStart tells whether what has come so far can still become a plain request. A
 // line that ends without a carriage return makes it none: net/http takes it for one.
@@ -75,32 +86,59 @@ func plainStart(p []byte) bool {
 	return false
 }
 
-// requestOf reads the request line; nil: it is not a plain one.
-func requestOf(line string) *http.Request {
+// readLine reads the request line; it is false for one that is not plain.
+func (d *Reader) readLine(line string) bool {
 	method, rest, _ := strings.Cut(line, " ")
 	target, proto, _ := strings.Cut(rest, " ")
 	if method != http.MethodGet && method != http.MethodPost || proto != "HTTP/1.1" {
-		return nil
+		return false
 	}
 	// A target of two slashes may be taken for a host by one reader and not by another.
-	if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
-		return nil
+	if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") || !d.readTarget(target) {
+		return false
 	}
-	u, err := url.ParseRequestURI(target)
-	if err != nil {
-		return nil
+	if d.header == nil {
+		d.header = http.Header{}
 	}
-	return &http.Request{
-		Method: method, URL: u, RequestURI: target,
+	clear(d.header)
+	d.request = http.Request{
+		Method: method, URL: &d.url, RequestURI: target,
 		Proto: proto, ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header, 12),
+		Header: d.header,
 	}
+	return true
 }
 
-// readFields reads the header fields. Folded lines, bare line feeds, empty names and
-// anything outside printable ASCII are not plain.
-func readFields(r *http.Request, lines string) bool {
-	var values [maxFields]string // one array for all values
+// readTarget is url.ParseRequestURI, and quicker with what nearly all targets consist
+// of: a path without escapes and a printable query.
+func (d *Reader) readTarget(target string) bool {
+	path, query, asks := strings.Cut(target, "?")
+	if plainPath(path) && asks == (query != "") && printable(query) && strings.IndexByte(query, '\t') < 0 {
+		d.url = url.URL{Path: path, RawQuery: query}
+		return true
+	}
+	u, err := url.ParseRequestURI(target)
+	if err == nil {
+		d.url = *u
+	}
+	return err == nil
+}
+
+// plainPath tells whether everything in a path stands for itself.
+func plainPath(s string) bool {
+	for i := range len(s) {
+		b := s[i]
+		alnum := b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9'
+		if !alnum && strings.IndexByte("/-_.~", b) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// readFields reads the header fields. Folded lines, bare line feeds, empty names,
+// anything outside printable ASCII and what changes how a body is read are not plain.
+func (d *Reader) readFields(lines string) bool {
 	for i := 0; lines != ""; i++ {
 		line, rest, _ := strings.Cut(lines, "\r\n")
 		name, value, found := strings.Cut(line, ":")
@@ -108,11 +146,15 @@ func readFields(r *http.Request, lines string) bool {
 			return false
 		}
 		name = textproto.CanonicalMIMEHeaderKey(name)
-		if _, before := r.Header[name]; before {
+		switch name {
+		case "Transfer-Encoding", "Trailer", "Te", "Expect", "Pragma":
+			return false
+		}
+		if _, before := d.header[name]; before {
 			return false // net/http knows which fields may come twice
 		}
-		values[i] = strings.Trim(value, " \t")
-		r.Header[name] = values[i : i+1 : i+1]
+		d.values[i] = strings.Trim(value, " \t")
+		d.header[name] = d.values[i : i+1 : i+1]
 		lines = rest
 	}
 	return true
@@ -128,12 +170,8 @@ func printable(s string) bool {
 }
 
 // settle takes out of the header what decides on the connection and the body.
-func settle(r *http.Request, limit int) bool {
-	for _, name := range []string{"Transfer-Encoding", "Trailer", "Te", "Expect", "Pragma"} {
-		if _, there := r.Header[name]; there {
-			return false
-		}
-	}
+func (d *Reader) settle(limit int) bool {
+	r := &d.request
 	host := r.Header["Host"]
 	if len(host) != 1 || host[0] == "" || !httpguts.ValidHostHeader(host[0]) {
 		return false
