@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,21 +20,25 @@ import (
 // recorded request can be played again.
 const skew = 600 * time.Second
 
-// call is an authenticated request of the HTTP API.
+// call is an authenticated request of the HTTP API. Its memory serves one request after
+// the other: endpoints keep nothing of it but strings.
 type call struct {
 	app      *diaphone.App
 	query    query
 	channels []string // of the query, in order
 	body     []byte
+	text     []byte // that is signed
 }
 
 // signed wraps an endpoint: it is called with requests of the app's backend only.
 func (d *Door) signed(endpoint func(echo.Context, *call) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		in, err := d.authenticate(c)
+		in := d.calls.Get().(*call)
+		err := d.authenticate(c, in)
 		if err == nil {
 			err = endpoint(c, in)
 		}
+		d.calls.Put(in)
 		if err != nil {
 			return d.refuse(c, err)
 		}
@@ -41,31 +46,30 @@ func (d *Door) signed(endpoint func(echo.Context, *call) error) echo.HandlerFunc
 	}
 }
 
-func (d *Door) authenticate(c echo.Context) (*call, error) {
-	r := c.Request()
-	in, id := new(call), pathParam(c, "app")
+func (d *Door) authenticate(c echo.Context, in *call) error {
+	r, id := c.Request(), pathParam(c, "app")
 	if in.app = d.gateway.Apps().ByID(diaphone.AppID(id)); in.app == nil {
 		hide(c) // whoever mixes things up may have put a secret there
-		return nil, refusef(http.StatusNotFound, "No app with this id")
+		return refusef(http.StatusNotFound, "No app with this id")
 	}
 	var err error
-	if in.query, in.channels, err = parseQuery(r.URL.RawQuery); err != nil {
-		return nil, err
+	if in.query, in.channels, err = parseQuery(in.query, r.URL.RawQuery); err != nil {
+		return err
 	}
-	if in.body, err = readBody(r, maxBody(in.app)); err != nil {
-		return nil, err
+	if in.body, err = readBody(in.body[:0], r, maxBody(in.app)); err != nil {
+		return err
 	}
 	key, err := checkParams(in, time.Now())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := checkSignature(r, in.query, d.signers[key.Key]); err != nil {
-		return nil, err
+	if err := checkSignature(r, in, d.signers[key.Key]); err != nil {
+		return err
 	}
 	if in.app.Disabled {
-		return nil, refusef(http.StatusForbidden, "App %s is disabled", in.app.ID)
+		return refusef(http.StatusForbidden, "App %s is disabled", in.app.ID)
 	}
-	return in, nil
+	return nil
 }
 
 // maxBody has room for a full batch with every byte of its data escaped.
@@ -74,9 +78,9 @@ func maxBody(app *diaphone.App) int64 {
 	return int64(maxBatch*app.Limits.MaxEventBytes()*2 + overhead)
 }
 
-func readBody(r *http.Request, most int64) ([]byte, error) {
+func readBody(into []byte, r *http.Request, most int64) ([]byte, error) {
 	if n := r.ContentLength; n >= 0 && n <= most { // it ends there by itself
-		body := make([]byte, n)
+		body := slices.Grow(into, int(n))[:n]
 		if _, err := io.ReadFull(r.Body, body); err != nil {
 			return nil, refusef(http.StatusBadRequest, "The request body could not be read")
 		}
@@ -128,19 +132,19 @@ func checkParams(in *call, now time.Time) (diaphone.Key, error) {
 // checkSignature tries the path as it came, and decoded: SDKs sign what they put
 // on the wire, and a proxy may have escaped it since. A prefix of the path, which
 // they do not sign, is gone by now (api.UnderPrefix).
-func checkSignature(r *http.Request, q query, key *signer) error {
+func checkSignature(r *http.Request, in *call, key *signer) error {
 	raw, decoded := r.URL.EscapedPath(), r.URL.Path
-	sent := q.get(paramSignature)
-	text := requestText(r.Method, raw, q)
-	if key.signed(text, sent) {
+	sent := in.query.get(paramSignature)
+	in.text = appendRequestText(in.text[:0], r.Method, raw, in.query)
+	if key.signed(in.text, sent) {
 		return nil
 	}
-	if decoded != raw && key.signed(requestText(r.Method, decoded, q), sent) {
+	if decoded != raw && key.signed(appendRequestText(nil, r.Method, decoded, in.query), sent) {
 		return nil
 	}
 	if len(sent) != hex.EncodedLen(sha256.Size) {
 		sent = "[no signature]" // perhaps the secret itself
 	}
 	return refusef(http.StatusUnauthorized, "Invalid signature: you should have sent HmacSHA256Hex(%q, your_secret_key), but you sent %q",
-		clip(text), sent)
+		clip(string(in.text)), sent)
 }

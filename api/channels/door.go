@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -35,6 +36,7 @@ type Door struct {
 	log      *slog.Logger
 	activity int                // seconds
 	signers  map[string]*signer // by key; apps never change
+	calls    sync.Pool          // of *call
 	sessions *fallback.Sessions
 }
 
@@ -52,6 +54,7 @@ func New(c Config) *Door {
 		log:      c.Logger,
 		activity: int(c.ActivityTimeout / time.Second),
 		signers:  signers(c.Gateway.Apps().All()),
+		calls:    sync.Pool{New: func() any { return new(call) }},
 		sessions: fallback.New(func(sock net.Conn, accept func(*sockets.Conn) sockets.Handler) error {
 			return c.Hub.Engine().Adopt(sock, accept)
 		}),

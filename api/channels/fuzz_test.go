@@ -125,7 +125,7 @@ func FuzzQuery(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		q, channels, err := parseQuery(raw)
+		q, channels, err := parseQuery(nil, raw)
 		if err != nil {
 			return
 		}

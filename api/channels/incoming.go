@@ -71,7 +71,8 @@ func text(raw jsontext.Value) (s string, ok bool) {
 		return "", false
 	}
 	// Bad surrogates are replaced, as everywhere; it comes out of a valid document.
-	plain, _ := jsontext.AppendUnquote(make([]byte, 0, len(raw)), raw)
+	var short [512]byte // most are, and so not on the heap
+	plain, _ := jsontext.AppendUnquote(short[:0], raw)
 	return string(plain), true
 }
 

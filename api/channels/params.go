@@ -42,15 +42,12 @@ func (q query) get(name string) string {
 	return value
 }
 
-// usual is how many parameters a signed event has, and some room.
-const usual = 8
-
-// parseQuery decodes a query. Of parameters with one name the last counts, but a doubled
-// auth parameter is refused: which of the two counts is what request smuggling lives on.
-// The array of channels stands in the query as it is signed, "a&channels[]=b"
-// (pusher-signature).
-func parseQuery(raw string) (q query, channels []string, err error) {
-	q = make(query, 0, usual)
+// parseQuery decodes a query into the memory of q. Of parameters with one name the last
+// counts, but a doubled auth parameter is refused: which of the two counts is what
+// request smuggling lives on. The array of channels stands in the query as it is signed,
+// "a&channels[]=b" (pusher-signature).
+func parseQuery(q query, raw string) (_ query, channels []string, err error) {
+	q = q[:0]
 	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
 			continue

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"hash"
-	"strings"
 	"sync"
 
 	"github.com/diaphone-dev/diaphone"
@@ -19,10 +18,9 @@ type signer struct{ states sync.Pool } // of *signing
 // signing is a hash that has taken the key in, which is half of the work, and what one
 // signature needs beside it.
 type signing struct {
-	mac  hash.Hash
-	text []byte
-	sum  [sha256.Size]byte
-	hex  [2 * sha256.Size]byte
+	mac hash.Hash
+	sum [sha256.Size]byte
+	hex [2 * sha256.Size]byte
 }
 
 func newSigner(secret diaphone.Secret) *signer {
@@ -43,17 +41,16 @@ func signers(apps []*diaphone.App) map[string]*signer {
 }
 
 // signed tells whether a signature is that of the text.
-func (s *signer) signed(text, signature string) bool {
+func (s *signer) signed(text []byte, signature string) bool {
 	with := s.states.Get().(*signing)
 	defer s.states.Put(with)
 	return equal(signature, with.sign(text))
 }
 
 // sign gives the signature of a text, valid until the next.
-func (s *signing) sign(text string) []byte {
+func (s *signing) sign(text []byte) []byte {
 	s.mac.Reset()
-	s.text = append(s.text[:0], text...)
-	s.mac.Write(s.text)
+	s.mac.Write(text)
 	hex.Encode(s.hex[:], s.mac.Sum(s.sum[:0]))
 	return s.hex[:]
 }
@@ -76,31 +73,22 @@ func userText(socket diaphone.SocketID, data string) string {
 	return string(socket) + "::user::" + data
 }
 
-// requestText is what an HTTP request signs: all query parameters but the
+// appendRequestText writes what an HTTP request signs: all query parameters but the
 // signature, with lower-case names in order, and values as they are when decoded.
-func requestText(method, path string, q query) string {
-	size := len(method) + len(path) + 2
-	for _, p := range q {
-		size += len(p.name) + len(p.value) + 2
-	}
-	var b strings.Builder
-	b.Grow(size)
-	b.WriteString(method)
-	b.WriteByte('\n')
-	b.WriteString(path)
-	between := byte('\n')
+func appendRequestText(b []byte, method, path string, q query) []byte {
+	b = append(append(b, method...), '\n')
+	b = append(append(b, path...), '\n')
+	first := true
 	for _, p := range q {
 		if p.name == paramSignature {
 			continue
 		}
-		b.WriteByte(between)
-		b.WriteString(p.name)
-		b.WriteByte('=')
-		b.WriteString(p.value)
-		between = '&'
+		if !first {
+			b = append(b, '&')
+		}
+		b = append(append(b, p.name...), '=')
+		b = append(b, p.value...)
+		first = false
 	}
-	if between == '\n' { // no parameter at all
-		b.WriteByte(between)
-	}
-	return b.String()
+	return b
 }

@@ -110,7 +110,7 @@ func (c *client) verify(auth, signed string) error {
 	if !ok {
 		return &denial{authError, http.StatusUnauthorized, "Invalid key in subscription auth data: '" + clip(id) + "'"}
 	}
-	if !c.signers[key.Key].signed(signed, signature) {
+	if !c.signers[key.Key].signed([]byte(signed), signature) {
 		return &denial{authError, http.StatusUnauthorized,
 			"Invalid signature: Expected HMAC SHA256 hex digest of " + clip(signed) + ", but got " + clip(signature)}
 	}
