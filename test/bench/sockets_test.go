@@ -105,7 +105,7 @@ var sockets = []struct {
 // BenchmarkSockets prints the speed table of the live side: gateway on one core,
 // `diaphone bench sockets` on another, the gateway's processor time out of /proc.
 func BenchmarkSockets(b *testing.B) {
-	var table strings.Builder
+	var t table
 	for _, m := range sockets {
 		b.Run(m.name, func(b *testing.B) {
 			var runs []*seen
@@ -113,19 +113,15 @@ func BenchmarkSockets(b *testing.B) {
 				runs = append(runs, measure(b, strings.Fields(m.load)))
 			}
 			for _, f := range m.figures {
-				var values []float64
-				for _, s := range runs {
-					values = append(values, f.of(s))
+				s := series{name: f.name, unit: f.unit, target: f.target}
+				for _, run := range runs {
+					s.values = append(s.values, f.of(run))
 				}
-				v := median(values)
-				b.ReportMetric(v, f.unit)
-				fmt.Fprintf(&table, "| %s | %s | %.4g %s | %.4g to %.4g | %s |\n",
-					m.name, f.name, v, f.unit, slices.Min(values), slices.Max(values), f.target)
+				t.add(b, m.name, s)
 			}
-			b.ReportMetric(0, "ns/op") // says nothing here
 		})
 	}
-	fmt.Fprintf(os.Stdout, "\n| measurement | figure | median | runs | target |\n|---|---|--:|---|---|\n%s\n", &table)
+	t.print()
 }
 
 // benchApps is an app without providers.

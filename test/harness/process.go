@@ -214,6 +214,22 @@ func (p *Process) CPU() time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
+// Memory gives the bytes of memory that the process has for itself, without the
+// files that it has mapped (Linux).
+func (p *Process) Memory() int64 {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "RssAnon:")
+	var kilobytes int64
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
+		p.t.Fatal(err)
+	}
+	return kilobytes << 10
+}
+
 // Run runs the binary to its end and gives what it printed and its exit code.
 func Run(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()

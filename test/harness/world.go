@@ -57,6 +57,17 @@ type Shown struct {
 // apps file that the simulators have written; nil leaves it.
 func NewWorld(t testing.TB, edit func(apps string) string) *World {
 	t.Helper()
+	w := NewSims(t)
+	if edit != nil {
+		w.EditApps(edit)
+	}
+	w.StartGateway()
+	return w
+}
+
+// NewSims starts simulators only; StartGateway adds the gateway.
+func NewSims(t testing.TB) *World {
+	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 256}
 	w := &World{t: t, dir: t.TempDir(), http: &http.Client{Timeout: time.Minute, Transport: transport}}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -74,17 +85,19 @@ func NewWorld(t testing.TB, edit func(apps string) string) *World {
 	}
 	w.Sim = Start(t, "sim", "--dir", w.path("sim"), "--port", fmt.Sprint(port+1))
 	w.await(w.Sim, w.SimURL+"/sim/devices")
-	if edit != nil {
-		apps, err := os.ReadFile(w.path("sim/apps.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(w.path("sim/apps.yaml"), []byte(edit(string(apps))), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.StartGateway()
 	return w
+}
+
+// EditApps changes the apps file, for the next start of the gateway.
+func (w *World) EditApps(edit func(apps string) string) {
+	w.t.Helper()
+	apps, err := os.ReadFile(w.path("sim/apps.yaml"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(w.path("sim/apps.yaml"), []byte(edit(string(apps))), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // For gives the world to a subtest, which then fails where the world does.
@@ -170,13 +183,26 @@ func (w *World) SimCall(method, path string, in, out any) {
 	}
 }
 
-// AddPhones adds n simulated phones of a platform, named PREFIX-0, PREFIX-1, …,
-// and registers each with the gateway to listen to the channel.
+// AddPhones is NewPhones, and registers each with the gateway to listen to the channel.
 func (w *World) AddPhones(n int, platform diaphone.Platform, prefix string, channel diaphone.ChannelName) {
 	w.t.Helper()
 	kind := map[diaphone.Platform]diaphone.TokenKind{
 		diaphone.IOS: diaphone.TokenAPNs, diaphone.Android: diaphone.TokenFCM, diaphone.Web: diaphone.TokenWebPush,
 	}[platform]
+	w.NewPhones(n, platform, prefix, func(some []Phone) {
+		w.Parallel(64, len(some), func(i int) error {
+			p := some[i]
+			_, err := w.Client.PutDevice(context.Background(), diaphone.DeviceID(p.Name), wire.NewDevice{
+				Platform: platform, Tokens: []wire.NewToken{{Kind: kind, Value: p.Token, Subscription: p.Subscription}}, Channels: []diaphone.ChannelName{channel}})
+			return err
+		})
+	})
+}
+
+// NewPhones adds n simulated phones of a platform, named PREFIX-0, PREFIX-1, …, and
+// gives them, some at a time.
+func (w *World) NewPhones(n int, platform diaphone.Platform, prefix string, give func(some []Phone)) {
+	w.t.Helper()
 	const portion = 1000 // of the control API's limit on a body
 	for from := 0; from < n; from += portion {
 		phones := make([]Phone, 0, portion)
@@ -185,12 +211,7 @@ func (w *World) AddPhones(n int, platform diaphone.Platform, prefix string, chan
 		}
 		var added struct{ Data []Phone }
 		w.SimCall(http.MethodPost, "/sim/devices", phones, &added)
-		w.Parallel(64, len(added.Data), func(i int) error {
-			p := added.Data[i]
-			_, err := w.Client.PutDevice(context.Background(), diaphone.DeviceID(p.Name), wire.NewDevice{
-				Platform: platform, Tokens: []wire.NewToken{{Kind: kind, Value: p.Token, Subscription: p.Subscription}}, Channels: []diaphone.ChannelName{channel}})
-			return err
-		})
+		give(added.Data)
 	}
 }
 
