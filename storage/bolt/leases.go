@@ -110,6 +110,15 @@ func (l *leases) retreat(k []byte) {
 	}
 }
 
+// shorten has the front of the key's queue promise no more than a lease below it, which
+// a clock that was set back has shortened. Callers hold mu.
+func (l *leases) shorten(k []byte, until time.Time) {
+	queue := string(k[:len(k)-ticketTail+1])
+	if f, ok := l.fronts[queue]; ok && until.Before(f.until) {
+		l.fronts[queue] = front{f.key, until}
+	}
+}
+
 // begin marks a batch as being settled; ok is false when its lease is lost.
 func (l *leases) begin(k string, fence uint64) (ok bool) {
 	l.mu.Lock()
@@ -144,6 +153,7 @@ func (l *leases) end(k string, left remainder, now time.Time) {
 	switch left {
 	case partOut:
 		held.until = now.Add(held.length)
+		l.shorten([]byte(k), held.until)
 	case released:
 		l.remove(k)
 		l.retreat([]byte(k))

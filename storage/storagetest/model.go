@@ -35,6 +35,7 @@ func Model(t *testing.T, open Open) {
 			"claim":       m.claim,
 			"settle":      m.settle,
 			"wait":        func(rt *rapid.T) { m.now += float64(rapid.IntRange(1, 40).Draw(rt, "seconds")) },
+			"jump":        m.jump,
 			"reopen":      m.restart,
 		})
 		m.drain()

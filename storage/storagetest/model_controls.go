@@ -56,3 +56,23 @@ func (m *model) cancel(rt *rapid.T) {
 	}
 	equal(m.e, r.CancelledAt.IsZero(), !msg.cancelled, "%s was not cancelled", msg.ID)
 }
+
+// jump sets the clock, as people and time servers do: every time in the store may lie
+// ahead of it then.
+func (m *model) jump(rt *rapid.T) {
+	m.now += rapid.SampledFrom([]float64{-3600, -7, 3600}).Draw(rt, "by")
+}
+
+// settled is a time at which all is due and no lease is left, however the clock was set.
+func (m *model) settled() float64 {
+	latest := m.now
+	for _, msg := range m.messages {
+		for _, d := range msg.deliveries {
+			latest = max(latest, d.due)
+			if d.out != nil {
+				latest = max(latest, d.out.until)
+			}
+		}
+	}
+	return latest + 100
+}

@@ -186,7 +186,7 @@ func (m *model) drain() {
 			m.learn(msg, done)
 		}
 	}
-	m.now += 100
+	m.now = m.settled()
 	for _, lane := range []diaphone.Lane{apnsLane(m.app), fcmLane(m.app)} {
 		for _, b := range m.take(lane, 1<<20) {
 			m.e.settle(m.now, all(&b.Batch, diaphone.Delivered))

@@ -26,6 +26,7 @@ func Run(t *testing.T, open Open) {
 		{"accept", acceptTests()},
 		{"plan", planTests()},
 		{"schedule", scheduleTests()},
+		{"clock", clockTests()},
 		{"cancel", cancelTests()},
 		{"queue", queueTests()},
 		{"settle", settleTests()},
