@@ -51,7 +51,7 @@ func (s *signer) current(now time.Time) (bearer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	issued := now.Add(-lateStart).Truncate(window)
-	if s.forced.issued.After(issued) {
+	if s.forced.issued.After(issued) && !fromFuture(s.forced, now) {
 		return s.forced, nil
 	}
 	if !s.regular.issued.Equal(issued) || s.regular.jwt == "" {
@@ -75,11 +75,15 @@ func (s *signer) renew(h hold, now time.Time) (hold, error) {
 	if err != nil {
 		return h, err
 	}
-	if h.jwt != "" && (b.issued.Sub(h.issued) < holdFor || now.Sub(h.since) < holdFor) {
+	if h.jwt != "" && !fromFuture(h.bearer, now) && (b.issued.Sub(h.issued) < holdFor || now.Sub(h.since) < holdFor) {
 		return h, nil
 	}
 	return hold{bearer: b, since: now}, nil
 }
+
+// fromFuture tells of a token that was issued while the clock was ahead. Apple refuses
+// it for as long as the clock was wrong, so nobody keeps it.
+func fromFuture(b bearer, now time.Time) bool { return b.issued.Sub(now) > lateStart }
 
 // expired hears that Apple called a token expired. It issues one for this very
 // moment, once, for new connections to present; when that is refused too, again

@@ -88,6 +88,32 @@ func TestTokensKeepApplesLimits(t *testing.T) {
 	}
 }
 
+// A clock that was ahead is set right: no token of the time that never was is presented
+// any more, neither by connections that hold one nor by new ones.
+func TestTokensOfAClockThatWasAhead(t *testing.T) {
+	for _, forced := range []bool{false, true} {
+		s := newSigner(t, newKey(t))
+		ahead := noon.Add(time.Hour)
+		held, err := s.renew(hold{}, ahead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if forced {
+			s.expired(held.bearer, ahead)
+			if held, err = s.renew(hold{}, ahead); err != nil {
+				t.Fatal(err)
+			}
+		}
+		right := noon.Add(time.Second)
+		for _, h := range []hold{held, {}} {
+			next, err := s.renew(h, right)
+			if err != nil || next.issued.After(right) || right.Sub(next.issued) > time.Hour {
+				t.Errorf("at %v a token of %v is presented, %v", right, next.issued, err)
+			}
+		}
+	}
+}
+
 func TestExpiredIsRefreshedOnce(t *testing.T) {
 	s := newSigner(t, newKey(t))
 	now := noon.Add(10 * time.Minute)
