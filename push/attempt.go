@@ -15,6 +15,8 @@ type attempted struct {
 	outcome *diaphone.Outcome // nil: no attempt was made
 	wait    *waiting          // nothing has become of it yet: a proof is awaited
 	step    step
+	device  diaphone.DeviceID // that an attempt was made for
+	again   *retrial          // the attempt may be made elsewhere
 
 	launched bool // it has taken a slot as an attempt, and counts as in flight until it is durable
 }
@@ -26,8 +28,8 @@ func ended(item storage.Item, s diaphone.State, reason string) storage.Result {
 
 // attempt makes one attempt, unless the device as it is now says otherwise. It
 // runs in a goroutine of its own and always returns.
-func (l *lane) attempt(ctx context.Context, h *held, item storage.Item) attempted {
-	ctx, cancel := context.WithTimeout(ctx, l.engine.AttemptTimeout)
+func (l *lane) attempt(attempts context.Context, h *held, item storage.Item) attempted {
+	ctx, cancel := context.WithTimeout(attempts, l.engine.AttemptTimeout)
 	defer cancel()
 	m := h.batch.Message
 	device, err := l.engine.Devices.Device(ctx, l.id.App, item.Device)
@@ -52,11 +54,11 @@ func (l *lane) attempt(ctx context.Context, h *held, item storage.Item) attempte
 	}
 	d := &diaphone.Delivery{ID: diaphone.DeliveryID(m.ID, device.ID), Message: m, Device: device.ID, Token: *token}
 	begun := time.Now()
-	o := l.provider.Send(ctx, d)
+	o := l.providerFor(token).Send(ctx, d)
 	now := time.Now()
 	s := decide(o, trial{now: now, expires: m.Expires, tries: item.Tries})
 	r := storage.Result{Index: item.Index, State: s.state, Reason: s.reason, RetryAt: s.retryAt, Tries: s.tries}
-	r.Attempt = &diaphone.Attempt{At: begun, Verdict: o.Verdict, Status: o.Status, Reason: o.Reason, ProviderID: o.ProviderID, Latency: now.Sub(begun)}
+	r.Attempt = attemptOf(&o, begun, now)
 	if s.forget {
 		since := o.GoneSince
 		if since.IsZero() {
@@ -64,7 +66,11 @@ func (l *lane) attempt(ctx context.Context, h *held, item storage.Item) attempte
 		}
 		r.Forget = &storage.Forget{Device: device.ID, Token: *token, Since: since}
 	}
-	return attempted{held: h, result: r, outcome: &o, step: s}
+	a := attempted{held: h, result: r, outcome: &o, step: s, device: device.ID}
+	if o.Verdict == diaphone.Suspect && l.elsewhere != nil {
+		a.again = &retrial{delivery: d, ctx: attempts}
+	}
+	return a
 }
 
 func tokenOf(d *diaphone.Device, kind diaphone.TokenKind) *diaphone.Token {
@@ -93,6 +99,9 @@ func (l *lane) collect(a attempted) {
 			a.result = ended(a.wait.item, diaphone.Cancelled, diaphone.ReasonCancelled)
 		}
 	}
+	if a.again != nil && l.tryElsewhere(time.Now(), a) {
+		return
+	}
 	defer func() { l.results = append(l.results, a) }()
 	if a.outcome == nil {
 		l.pacer.refund() // it was booked, and nothing was sent
@@ -108,6 +117,9 @@ func (l *lane) collect(a attempted) {
 			a.result.RetryAt = back // denied again: let another delivery be the next probe
 		}
 	case diaphone.Throttled:
+		if a.step.slow == 0 {
+			l.quiet.hush(a.device, a.result.RetryAt, now)
+		}
 		if a.step.slow > 0 && l.pacer.hold(now.Add(a.step.slow)) {
 			l.engine.Logger.Warn("the provider asks us to slow down", "lane", l.id, "reason", a.outcome.Reason, "for", a.step.slow)
 		}

@@ -74,6 +74,7 @@ func New(c Config) *Engine {
 		for _, cred := range a.Credentials {
 			id := diaphone.Lane{App: a.ID, Credential: cred.Name}
 			e.lanes[id] = newLane(e, id, cred)
+			e.lanes[id].elsewhere = e.elsewhereOf(a, cred)
 		}
 	}
 	return e

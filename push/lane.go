@@ -14,11 +14,12 @@ import (
 // its attempts in flight. One goroutine owns it, so all of this is plain memory
 // and the lane's limit is the whole process's limit.
 type lane struct {
-	id       diaphone.Lane
-	engine   *Engine
-	provider providers.Provider // nil: the credential is not declared any more
-	foreign  bool               // users say where its tokens lead, and so what is answered
-	appetite int                // how many deliveries to hold claimed
+	id        diaphone.Lane
+	engine    *Engine
+	provider  providers.Provider // nil: the credential is not declared any more
+	elsewhere *elsewhere
+	foreign   bool // users say where its tokens lead, and so what is answered
+	appetite  int  // how many deliveries to hold claimed
 
 	wake    chan struct{}
 	ended   chan attempted
@@ -28,6 +29,7 @@ type lane struct {
 
 	// All below belongs to run.
 	pacer    pacer
+	quiet    quiet // devices to be left alone
 	pause    pause
 	window   window // how many attempts may be in flight
 	dead     guard
@@ -61,7 +63,7 @@ func newLane(e *Engine, id diaphone.Lane, c diaphone.Credential) *lane {
 		settled: make(chan settlement, 1),
 		recalls: make(chan recall), stopped: make(chan struct{}),
 		aloft: make(map[diaphone.MessageID]int), recalled: make(map[diaphone.MessageID]bool),
-		pacer: newPacer(c.Rate),
+		pacer: newPacer(c.Rate), quiet: make(quiet),
 	}
 	if l.provider == nil {
 		e.Metrics.pausing(id, true)
@@ -179,6 +181,9 @@ func (l *lane) launch(attempts context.Context, now time.Time) (wait time.Durati
 		h, item, ok := l.work.peek(now)
 		if !ok {
 			break
+		}
+		if l.putOff(h, item, now) {
+			continue
 		}
 		if wait := l.held(now); wait > 0 {
 			return min(wait, l.claimAt.Sub(now))

@@ -82,6 +82,7 @@ type world struct {
 	engine *push.Engine
 	outbox storage.Outbox                                       // between engine and store; nil: the store
 	sender providers.Provider                                   // nil: the vendor
+	others map[string]providers.Provider                        // of single credentials, instead
 	live   live                                                 // who hears of scheduled messages
 	taken  func(diaphone.UserID) (proven bool, until time.Time) // nil: nobody takes anything live
 }
@@ -129,6 +130,9 @@ func (w *world) run() (stop func()) {
 		c.Providers[diaphone.Lane{App: "1", Credential: cred.Name}] = w.vendor
 		if w.sender != nil {
 			c.Providers[diaphone.Lane{App: "1", Credential: cred.Name}] = w.sender
+		}
+		if other := w.others[cred.Name]; other != nil {
+			c.Providers[diaphone.Lane{App: "1", Credential: cred.Name}] = other
 		}
 	}
 	w.engine = push.New(c)

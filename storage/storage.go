@@ -22,7 +22,8 @@ import (
 type Devices interface {
 	// PutDevice creates or replaces the device with d.App and d.ID and gives
 	// back what is stored. Tokens and channels that stay keep their place; the
-	// RegisteredAt of every token given becomes now. A token that another device
+	// RegisteredAt of every token given becomes now. A token that stays and is given
+	// without an environment keeps the one it has. A token that another device
 	// of the app held is taken from it: a token reaches one phone only.
 	PutDevice(ctx context.Context, d diaphone.Device, now time.Time) (stored diaphone.Device, created bool, err error)
 	// Device gives one device, or NotFound.
@@ -177,6 +178,7 @@ type Result struct {
 	RetryAt time.Time         // Pending only
 	Tries   int               // attempts that count, after this one
 	Forget  *Forget           // a token found dead
+	Move    *Move             // a token found in another environment
 }
 
 // Forget removes a token from its device in the settle transaction, but only if
@@ -184,6 +186,15 @@ type Result struct {
 type Forget struct {
 	Device diaphone.DeviceID
 	Token  diaphone.Token
+	Since  time.Time
+}
+
+// Move records the environment that an APNs token has turned out to belong to, in
+// the settle transaction, on the same conditions as Forget.
+type Move struct {
+	Device diaphone.DeviceID
+	Token  diaphone.Token
+	To     diaphone.Environment
 	Since  time.Time
 }
 

@@ -57,6 +57,7 @@ func (t *txn) succeed(old *device, d diaphone.Device, now time.Time) (*device, e
 	} else {
 		next.num, next.lost, next.CreatedAt = old.num, old.lost, old.CreatedAt
 		next.keepChannels(old, d.Channels)
+		next.keepEnvironments(old)
 		if old.User != "" && old.User == d.User {
 			next.userSince = old.userSince
 		}
@@ -77,6 +78,17 @@ func (t *txn) succeed(old *device, d diaphone.Device, now time.Time) (*device, e
 		}
 	}
 	return next, nil
+}
+
+// keepEnvironments takes over what is known of old's tokens and was not said again.
+func (d *device) keepEnvironments(old *device) {
+	for i := range d.Tokens {
+		t := &d.Tokens[i]
+		j := slices.IndexFunc(old.Tokens, func(had diaphone.Token) bool { return sameToken(had, *t) })
+		if j >= 0 && t.Environment == "" {
+			t.Environment = old.Tokens[j].Environment
+		}
+	}
 }
 
 // keepChannels takes over those of old's channels that are wanted, in their order.

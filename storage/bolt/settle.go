@@ -163,18 +163,28 @@ func (w *settling) apply(p *part) (remainder, error) {
 		return asItWas, err
 	}
 	for _, r := range p.Results {
-		if r.Forget == nil {
-			continue
-		}
-		forgotten, err := w.t.forget(p.ticket.lane.App, r.Forget, w.now)
-		if err != nil {
+		if err := w.tell(p.ticket.lane.App, &r); err != nil {
 			return asItWas, err
-		}
-		if forgotten {
-			w.settled.Forgotten++
 		}
 	}
 	return w.shrink(p)
+}
+
+// tell writes what a result says of its token.
+func (w *settling) tell(app diaphone.AppID, r *storage.Result) error {
+	if r.Move != nil {
+		if err := w.t.move(app, r.Move, w.now); err != nil {
+			return err
+		}
+	}
+	if r.Forget == nil {
+		return nil
+	}
+	forgotten, err := w.t.forget(app, r.Forget, w.now)
+	if forgotten {
+		w.settled.Forgotten++
+	}
+	return err
 }
 
 // progress gives what finish will write; nil: it is lost to damage.
@@ -275,13 +285,32 @@ func (w *settling) finish() error {
 // forget removes a dead token, if its device still holds it and has not
 // registered it again since.
 func (t *txn) forget(app diaphone.AppID, f *storage.Forget, now time.Time) (bool, error) {
-	d, ok, err := t.deviceByID(app, f.Device)
-	if err != nil || !ok {
+	d, i, err := t.held(app, f.Device, f.Token, f.Since)
+	if err != nil || d == nil {
 		return false, err
 	}
-	i := slices.IndexFunc(d.Tokens, func(have diaphone.Token) bool { return sameToken(have, f.Token) })
-	if i < 0 || millis(d.Tokens[i].RegisteredAt) > millis(f.Since) {
-		return false, nil
-	}
 	return true, t.removeToken(d, i, now)
+}
+
+// move records the environment of a token, on the same conditions.
+func (t *txn) move(app diaphone.AppID, m *storage.Move, now time.Time) error {
+	d, i, err := t.held(app, m.Device, m.Token, m.Since)
+	if err != nil || d == nil {
+		return err
+	}
+	d.Tokens[i].Environment, d.UpdatedAt = m.To, now
+	return t.putDevice(d)
+}
+
+// held finds a token that its device holds as it did at a time; nil: it does not.
+func (t *txn) held(app diaphone.AppID, id diaphone.DeviceID, token diaphone.Token, since time.Time) (*device, int, error) {
+	d, ok, err := t.deviceByID(app, id)
+	if err != nil || !ok {
+		return nil, 0, err
+	}
+	i := slices.IndexFunc(d.Tokens, func(have diaphone.Token) bool { return sameToken(have, token) })
+	if i < 0 || millis(d.Tokens[i].RegisteredAt) > millis(since) {
+		return nil, 0, nil
+	}
+	return d, i, nil
 }

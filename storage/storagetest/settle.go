@@ -16,6 +16,7 @@ func settleTests() []test {
 		{"many batches in one call", settleMany},
 		{"a dead token is forgotten", forgetToken},
 		{"a token registered again is kept", forgetNot},
+		{"a token moves to its environment", moveToken},
 		{"finished is told once", finishedOnce},
 	}
 }
@@ -154,6 +155,48 @@ func forgetNot(e *env) {
 		equal(e, e.settle(20, work).Forgotten, 0, "tokens forgotten: %s", what)
 		equal(e, len(e.device(app, "d").Tokens), 1, "tokens: %s", what)
 	}
+}
+
+// moveToken: what was found out stays until the device says otherwise, or until the
+// token is another.
+func moveToken(e *env) {
+	token := func(value string, env diaphone.Environment) diaphone.Token {
+		return diaphone.Token{Kind: diaphone.TokenAPNs, Value: diaphone.Secret(value), Environment: env}
+	}
+	settle := func(now float64, m storage.Move) {
+		e.accept(e.message(1, toDevices("d")))
+		b := e.claim(fcmLane(app), 20, 1)[0]
+		work := all(&b, diaphone.Delivered)
+		work.Results[0].Move = &m
+		e.settle(now, work)
+	}
+	put := func(now float64, t diaphone.Token) {
+		_, _, err := e.s.PutDevice(e.ctx, phone("d", withTokens(fcmToken("t"), t)), at(now))
+		e.no(err, "put")
+	}
+	has := func(env diaphone.Environment, when string) {
+		d := e.device(app, "d")
+		equal(e, len(d.Tokens), 2, "tokens, %s", when)
+		equal(e, d.Tokens[1].Environment, env, "environment, %s", when)
+	}
+	put(10, token("aa", ""))
+	for what, m := range map[string]storage.Move{
+		"registered after": {Device: "d", Token: token("aa", ""), To: diaphone.Sandbox, Since: at(9.999)},
+		"another value":    {Device: "d", Token: token("bb", ""), To: diaphone.Sandbox, Since: at(99)},
+		"an unknown one":   {Device: "nobody", Token: token("aa", ""), To: diaphone.Sandbox, Since: at(99)},
+	} {
+		settle(20, m)
+		has("", what)
+	}
+	settle(20, storage.Move{Device: "d", Token: token("aa", ""), To: diaphone.Sandbox, Since: at(10)})
+	has(diaphone.Sandbox, "moved")
+	equal(e, e.device(app, "d").Tokens[1].RegisteredAt, at(10), "registered at")
+	put(30, token("aa", ""))
+	has(diaphone.Sandbox, "registered again without one")
+	put(40, token("aa", diaphone.Production))
+	has(diaphone.Production, "registered again with one")
+	put(50, token("bb", ""))
+	has("", "another token")
 }
 
 func finishedOnce(e *env) {
