@@ -148,5 +148,5 @@ func (l *lane) suspend(now time.Time, o *diaphone.Outcome) {
 	l.engine.Metrics.pausing(l.id, true)
 	l.engine.Logger.Error("the provider refuses our credential: the lane is paused, its deliveries wait, no device is touched",
 		"lane", l.id, "status", o.Status, "reason", o.Reason, "error", o.Err, "trying_again_in", l.pause.length,
-		"hint", "check the key, its ids and its environment in the apps file, then restart")
+		"hint", "run diaphone doctor: it asks the provider what is wrong with the credential; mend the apps file, then restart")
 }
