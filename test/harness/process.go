@@ -33,15 +33,19 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	built.Store(&dir)
-	_, here, _, _ := runtime.Caller(0)
-	root := filepath.Join(filepath.Dir(here), "..", "..")
 	path := filepath.Join(dir, "diaphone")
-	out, err := exec.Command("go", "build", "-C", root, "-o", path, "./cmd/diaphone").CombinedOutput()
+	out, err := exec.Command("go", "build", "-C", root(), "-o", path, "./cmd/diaphone").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return path, nil
 })
+
+// root is the folder of the module.
+func root() string {
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(here), "..", "..")
+}
 
 // Binary gives the path of the built command.
 func Binary(t testing.TB) string {
@@ -73,24 +77,23 @@ type Process struct {
 func Start(t testing.TB, args ...string) *Process {
 	t.Helper()
 	if _, speed := t.(*testing.B); len(args) > 0 && args[0] == "serve" && !speed {
-		return serve(t, newWatch(t), args...)
+		return serve(t, newWatch(t), exec.Command(Binary(t), args...))
 	}
 	return start(t, exec.Command(Binary(t), args...))
 }
 
 // serve starts a gateway that is watched, which is why it logs all that it can; nil: it
 // is not.
-func serve(t testing.TB, w *Watch, args ...string) *Process {
+func serve(t testing.TB, w *Watch, cmd *exec.Cmd) *Process {
 	t.Helper()
-	cmd := exec.Command(Binary(t), args...)
 	if w == nil {
 		return start(t, cmd)
 	}
-	cmd.Env = append(os.Environ(), "DIAPHONE_LOG_LEVEL=debug")
+	cmd.Env = append(cmd.Environ(), "DIAPHONE_LOG_LEVEL=debug")
 	p := start(t, cmd)
 	w.follow(p)
-	w.plantApps(flagOf(args, "--apps"))
-	if address := flagOf(args, "--listen"); address != "" {
+	w.plantApps(flagOf(cmd.Args, "--apps"))
+	if address := flagOf(cmd.Args, "--listen"); address != "" {
 		t.Cleanup(func() { w.Scrape("http://" + address) })
 	}
 	return p

@@ -15,10 +15,10 @@ import (
 type Relay struct {
 	t        testing.TB
 	listener net.Listener
-	to       string
 	run      sync.WaitGroup
 	over     chan struct{} // closed when the test ends
 	mu       sync.Mutex
+	to       string
 	clients  map[net.Conn]bool
 	frozen   bool
 	last     []byte // what the last frame of the connection to be cut contains
@@ -65,7 +65,10 @@ func (r *Relay) Port() string {
 // pass serves one client until either side ends.
 func (r *Relay) pass(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", r.to)
+	r.mu.Lock()
+	to := r.to
+	r.mu.Unlock()
+	server, err := net.Dial("tcp", to)
 	if err != nil {
 		return
 	}
@@ -128,6 +131,13 @@ func (r *Relay) upToLast(b []byte) (pass, torn []byte, last bool) {
 		r.last = nil
 	}
 	return b[:n], bytes.Clone(b[n:]), last
+}
+
+// Lead has the connections that are made from now on go to another address.
+func (r *Relay) Lead(to string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.to = to
 }
 
 // Freeze lets nothing pass any more, either way, and closes nothing: to both ends it

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 // World is a gateway and the simulators it sends to, each a process.
 type World struct {
 	t       testing.TB
+	setup   Setup
 	dir     string
 	listen  string
 	Sim     *Process
@@ -53,13 +55,26 @@ type Shown struct {
 	ReceivedAt time.Time         `json:"received_at"`
 }
 
+// Setup is what a world has of its own.
+type Setup struct {
+	Apps    func(apps string) string                      // changes the apps file that the simulators have written; nil leaves it
+	Gateway func(dataDir string, args []string) *exec.Cmd // runs the gateway; nil: the built binary does
+}
+
 // NewWorld starts simulators, and a gateway against them. edit may change the
 // apps file that the simulators have written; nil leaves it.
 func NewWorld(t testing.TB, edit func(apps string) string) *World {
 	t.Helper()
+	return NewWorldWith(t, Setup{Apps: edit})
+}
+
+// NewWorldWith is NewWorld with more of its own.
+func NewWorldWith(t testing.TB, s Setup) *World {
+	t.Helper()
 	w := NewSims(t)
-	if edit != nil {
-		w.EditApps(edit)
+	w.setup = s
+	if s.Apps != nil {
+		w.EditApps(s.Apps)
 	}
 	w.StartGateway()
 	return w
@@ -127,12 +142,23 @@ func (w *World) AppsFile() string { return w.path("sim/apps.yaml") }
 // DataDir is where the gateway keeps its data.
 func (w *World) DataDir() string { return w.path("data") }
 
-// StartGateway starts the gateway, again after a Kill.
+// StartGateway starts the gateway, again after a Kill, and waits until it is ready.
 func (w *World) StartGateway() {
 	w.t.Helper()
-	w.Gateway = serve(w.t, w.Watch, "serve", "--apps", w.path("sim/apps.yaml"), "--data-dir", w.DataDir(), "--listen", w.listen, "--drain-for", "200ms",
-		"--egress-allow-cidr", "127.0.0.0/8", "--push-hosts", "127.0.0.1")
+	w.LaunchGateway()
 	w.await(w.Gateway, w.URL+"/readyz")
+}
+
+// LaunchGateway is StartGateway without the wait.
+func (w *World) LaunchGateway() {
+	w.t.Helper()
+	args := []string{"serve", "--apps", w.path("sim/apps.yaml"), "--data-dir", w.DataDir(), "--listen", w.listen, "--drain-for", "200ms",
+		"--egress-allow-cidr", "127.0.0.0/8", "--push-hosts", "127.0.0.1"}
+	cmd := exec.Command(Binary(w.t), args...)
+	if w.setup.Gateway != nil {
+		cmd = w.setup.Gateway(w.DataDir(), args)
+	}
+	w.Gateway = serve(w.t, w.Watch, cmd)
 }
 
 // await waits until a process answers.

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package torture
+
+// disks needs namespaces and ptrace.
+func disks() []scene { return nil }

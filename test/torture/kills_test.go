@@ -1,0 +1,50 @@
+package torture
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// kills are the scenes that stop the process.
+func kills() []scene {
+	if !*whole {
+		return []scene{killing(2)}
+	}
+	return []scene{killing(20), frozen()}
+}
+
+// killing kills the gateway again and again, now and then before it is ready.
+func killing(times int) scene {
+	return scene{name: fmt.Sprintf("%d SIGKILLs", times), load: heavy(), within: time.Minute, trouble: func(s *stage) {
+		// As far away as a provider is; otherwise hardly anything is in flight.
+		s.ill(fault{"provider": "apns", "latency_ms": 30}, fault{"provider": "fcm", "latency_ms": 30}, fault{"provider": "webpush", "latency_ms": 30})
+		for range times {
+			s.goOn(s.between(50*time.Millisecond, 1500*time.Millisecond))
+			s.kill()
+		}
+		s.StartGateway() // to be sure that it is ready
+	}}
+}
+
+// kill kills the gateway and starts it again without waiting until it is ready.
+func (s *stage) kill() {
+	from := time.Now()
+	s.Gateway.Kill()
+	// What is in the kernel's buffers may reach a provider yet.
+	s.book.cut(from, time.Now().Add(100*time.Millisecond), lanes*concurrency)
+	s.LaunchGateway()
+}
+
+// frozen stops the process for seconds, as a suspended machine would.
+func frozen() scene {
+	return scene{name: "SIGSTOP, 3 times", load: light(), within: time.Minute, trouble: func(s *stage) {
+		for range 3 {
+			s.goOn(s.between(500*time.Millisecond, 1500*time.Millisecond))
+			s.Gateway.Signal(syscall.SIGSTOP)
+			s.goOn(s.between(2*time.Second, 6*time.Second))
+			s.Gateway.Signal(syscall.SIGCONT)
+		}
+		s.goOn(time.Second)
+	}}
+}
