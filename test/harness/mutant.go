@@ -17,8 +17,20 @@ type Patch struct{ File, Old, New string }
 // Mutant builds the command with a fault planted in it and gives the path of the
 // binary, which is removed with the test. The fault is in a copy that the compiler
 // is shown in place of the file (go build -overlay): the product itself has none.
-// A patch that does not fit any more fails the test.
 func Mutant(t testing.TB, patches ...Patch) string {
+	t.Helper()
+	list := Overlay(t, patches...)
+	binary := filepath.Join(filepath.Dir(list), "diaphone")
+	out, err := exec.Command("go", "build", "-C", root(), "-overlay", list, "-ldflags", "-s -w", "-o", binary, "./cmd/diaphone").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build a mutant: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// Overlay writes patched copies and the list of them that go build -overlay wants,
+// and gives the list's path. A patch that does not fit any more fails the test.
+func Overlay(t testing.TB, patches ...Patch) string {
 	t.Helper()
 	dir := t.TempDir()
 	overlay := struct{ Replace map[string]string }{make(map[string]string)}
@@ -46,13 +58,9 @@ func Mutant(t testing.TB, patches ...Patch) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "diaphone")
+	list := filepath.Join(dir, "overlay.json")
 	if err := os.WriteFile(list, plan, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("go", "build", "-C", root(), "-overlay", list, "-ldflags", "-s -w", "-o", binary, "./cmd/diaphone").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build a mutant: %v\n%s", err, out)
-	}
-	return binary
+	return list
 }

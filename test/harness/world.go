@@ -146,6 +146,12 @@ func (w *World) DataDir() string { return w.path("data") }
 func (w *World) StartGateway() {
 	w.t.Helper()
 	w.LaunchGateway()
+	w.AwaitGateway()
+}
+
+// AwaitGateway waits until the gateway is ready.
+func (w *World) AwaitGateway() {
+	w.t.Helper()
 	w.await(w.Gateway, w.URL+"/readyz")
 }
 

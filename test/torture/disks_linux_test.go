@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/diaphone-dev/diaphone/test/harness"
 )
 
 // disks are the scenes of a disk that fails.
@@ -118,15 +120,42 @@ func failingDisk() scene {
 // inject has every such call of the gateway fail until it has ended, which must be soon.
 func (s *stage) inject(call string) {
 	s.t.Helper()
-	strace := exec.Command("strace", "-f", "-q", "-o", "/dev/null", "-e", "trace="+call, "-e", "inject="+call+":error=EIO", "-p", fmt.Sprint(s.Gateway.PID()))
-	if err := strace.Start(); err != nil {
-		s.t.Fatalf("%v; make torture installs strace", err)
-	}
-	defer strace.Wait()                       //nolint:errcheck // it ends as the gateway does
-	defer strace.Process.Signal(os.Interrupt) //nolint:errcheck // it may have ended
+	defer s.failing(call)()
 	begun := time.Now()
 	if code := s.Gateway.Wait(20 * time.Second); code == 0 {
 		s.t.Errorf("after a failed %s the gateway ended with 0:\n%s", call, s.Gateway.Stderr())
 	}
 	s.t.Logf("it ended %s after %s began to fail", time.Since(begun).Round(10*time.Millisecond), call)
+}
+
+// failing has every such call of the gateway fail until the function given back is called.
+func (s *stage) failing(call string) (well func()) {
+	s.t.Helper()
+	strace := exec.Command("strace", "-f", "-q", "-o", "/dev/null", "-e", "trace="+call, "-e", "inject="+call+":error=EIO", "-p", fmt.Sprint(s.Gateway.PID()))
+	if err := strace.Start(); err != nil {
+		s.t.Fatalf("%v; make torture installs strace", err)
+	}
+	return func() {
+		_ = strace.Process.Signal(os.Interrupt) // it lets go of the gateway; or both have ended
+		_ = strace.Wait()                       // how does not matter
+	}
+}
+
+// diskMutants are found by what a disk does.
+func diskMutants() []mutant {
+	return []mutant{{"goes on after a failed fsync", []harness.Patch{{File: "storage/bolt/writer.go",
+		Old: "a.err = protect(tx.Commit)", New: "_ = protect(tx.Commit)",
+	}}, failingForAWhile, "the gateway does not know it"}}
+}
+
+// failingForAWhile does not ask the gateway to end, so that a mutant need not.
+func failingForAWhile() scene {
+	return scene{load: light(), within: time.Minute, trouble: func(s *stage) {
+		s.goOn(500 * time.Millisecond)
+		well := s.failing("fdatasync")
+		s.goOn(time.Second)
+		well()
+		s.kill()
+		s.AwaitGateway()
+	}}
 }

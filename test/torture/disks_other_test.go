@@ -4,3 +4,5 @@ package torture
 
 // disks needs namespaces and ptrace.
 func disks() []scene { return nil }
+
+func diskMutants() []mutant { return nil }

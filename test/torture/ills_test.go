@@ -170,7 +170,7 @@ func deadTokens() scene {
 			s.SimCall(http.MethodPatch, "/sim/devices/"+string(p.id), map[string]string{"state": "uninstalled"}, nil)
 		}
 		s.book.excuses = []excuse{{state: diaphone.Failed, devices: gone,
-			reasons: []string{"Unregistered", "UNREGISTERED", "no_subscription", "gone", "no_token"}}}
+			reasons: []string{"Unregistered", "UNREGISTERED", "errno_106", "no_token"}}}
 		s.goOn(3 * time.Second)
 		for _, p := range s.traffic.phones[6:9] {
 			s.SimCall(http.MethodPatch, "/sim/devices/"+string(p.id), map[string]string{"state": "online"}, nil)

@@ -236,10 +236,25 @@ func (l *ledger) judgeDuplicates(v *verdict, seen map[post][]sight) {
 	for _, p := range pairs {
 		if !explained(p[0].at, p[1].at) {
 			v.unexplained++
-			v.faultf("%s came to %s at %s and again at %s, which no cut explains", p[0].key, p[0].device,
-				p[0].at.Format(clock), p[1].at.Format(clock))
+			v.faultf("%s came to %s at %s and again at %s, which no cut explains: %+v", p[0].key, p[0].device,
+				p[0].at.Format(clock), p[1].at.Format(clock), l.attempts(p[0]))
 		}
 	}
+}
+
+// attempts gives what the gateway knows of those that a phone has seen.
+func (l *ledger) attempts(s sight) []wire.Attempt {
+	for _, p := range l.publishes {
+		if p.key != s.key || p.outcome != accepted {
+			continue
+		}
+		for _, d := range l.reports[p.ids[0]].deliveries {
+			if d.DeviceID == s.device {
+				return d.Attempts
+			}
+		}
+	}
+	return nil
 }
 
 const clock = "15:04:05.000"

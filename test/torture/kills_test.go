@@ -23,7 +23,7 @@ func killing(times int) scene {
 			s.goOn(s.between(50*time.Millisecond, 1500*time.Millisecond))
 			s.kill()
 		}
-		s.StartGateway() // to be sure that it is ready
+		s.AwaitGateway()
 	}}
 }
 

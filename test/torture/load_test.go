@@ -17,18 +17,18 @@ import (
 	"github.com/diaphone-dev/diaphone/test/harness"
 )
 
-// Every phone listens to one of the rooms; some scenes publish to all of them at once.
-const (
-	rooms    = 8
-	everyone = diaphone.ChannelName("everyone")
-)
+// Every phone listens to one of the rooms, and to everyone.
+const everyone = diaphone.ChannelName("everyone")
 
-func room(i int) diaphone.ChannelName { return diaphone.ChannelName(fmt.Sprintf("room-%d", i%rooms)) }
+func (l *load) room(i int) diaphone.ChannelName {
+	return diaphone.ChannelName(fmt.Sprintf("room-%d", i%l.rooms))
+}
 
 // load is what a gateway is under while a scene goes on. The zero value is none.
 type load struct {
-	phones     int           // registered before, a third of them on each platform
-	late       int           // that register while the scene goes on
+	phones     int // registered before, a third of them on each platform
+	late       int // that register while the scene goes on
+	rooms      int
 	publishers int           // one message after the other each
 	pace       time.Duration // at most between two of a publisher's messages
 	listeners  int           // sockets
@@ -73,7 +73,7 @@ func newTraffic(t *testing.T, w *harness.World, b *book, l load) *traffic {
 		w.SimCall(http.MethodPost, "/sim/devices", portion, &added)
 		for _, p := range added.Data {
 			id, platform := diaphone.DeviceID(p.Name), diaphone.Platform(p.Platform)
-			f.places[id] = []diaphone.ChannelName{everyone, room(len(f.phones) / len(platforms))}
+			f.places[id] = []diaphone.ChannelName{everyone, f.room(len(f.phones) / len(platforms))}
 			f.phones = append(f.phones, phone{id, wire.NewDevice{Platform: platform, Channels: f.places[id],
 				Tokens: []wire.NewToken{{Kind: kinds[platform], Value: p.Token, Subscription: p.Subscription}}}})
 		}
@@ -98,7 +98,7 @@ func (f *traffic) start(seed uint64) {
 		f.run.Go(func() { f.register(ctx) })
 	}
 	for i := range f.listeners {
-		f.run.Go(func() { listen(ctx, f.world.URL, room(i), f.book) })
+		f.run.Go(func() { listen(ctx, f.world.URL, f.room(i), f.book) })
 	}
 }
 
@@ -138,9 +138,9 @@ func (f *traffic) publish(ctx context.Context, name string, random *rand.Rand) {
 // message makes a publisher's nth message and tells which phones it is for.
 func (f *traffic) message(name string, n int, random *rand.Rand) (m wire.NewMessage, owed []diaphone.DeviceID) {
 	m.Notification = &diaphone.Notification{Title: "torture", Body: fmt.Sprintf("%s-%d", name, n)}
-	to := room(random.IntN(rooms))
+	to := f.room(random.IntN(f.rooms))
 	switch {
-	case f.broadcast > 0 && n%f.broadcast == 0:
+	case f.broadcast > 0 && random.IntN(f.broadcast) == 0:
 		to = everyone
 	case random.IntN(2) == 0:
 		to = ""

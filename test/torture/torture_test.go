@@ -35,7 +35,7 @@ func TestTorture(t *testing.T) {
 
 // light is the load of scenes that wait more than they work.
 func light() load {
-	l := load{phones: 60, late: 30, publishers: 4, pace: 40 * time.Millisecond, listeners: 2}
+	l := load{phones: 60, late: 30, rooms: 8, publishers: 4, pace: 40 * time.Millisecond, listeners: 2}
 	if *whole {
 		l.pace = 20 * time.Millisecond
 	}
@@ -45,7 +45,7 @@ func light() load {
 // heavy is the load of the kills. A broadcast is more than one page of a plan.
 func heavy() load {
 	if !*whole {
-		return load{phones: 240, late: 60, publishers: 8, pace: 4 * time.Millisecond, listeners: 4, broadcast: 20}
+		return load{phones: 240, late: 60, rooms: 8, publishers: 8, pace: 4 * time.Millisecond, listeners: 4, broadcast: 20}
 	}
-	return load{phones: 1500, late: 300, publishers: 16, pace: 8 * time.Millisecond, listeners: 8, broadcast: 100}
+	return load{phones: 1500, late: 300, rooms: 40, publishers: 16, pace: 8 * time.Millisecond, listeners: 8, broadcast: 100}
 }

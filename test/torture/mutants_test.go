@@ -1,0 +1,83 @@
+package torture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/diaphone-dev/diaphone/test/harness"
+)
+
+// mutant is a gateway with a fault planted, and the scene in which it must be found.
+type mutant struct {
+	name    string
+	patches []harness.Patch
+	scene   func() scene
+	finding string // of the judge
+}
+
+// mutants are the negative controls: a suite that one of them passes proves nothing.
+func mutants() []mutant {
+	const writer, attempt, accept, policy = "storage/bolt/writer.go", "push/attempt.go", "storage/bolt/accept.go", "push/policy.go"
+	kills := func() scene { return killing(10) }
+	return append(diskMutants(), []mutant{
+		{"acknowledges before the commit", []harness.Patch{
+			{File: writer, Old: "if !s.options.hooks.ackEarly {", New: "if false {"},
+			{File: writer, Old: "if s.options.hooks.ackEarly {", New: "if true {"},
+		}, kills, "the gateway does not know it"},
+		{"settles before it has sent", []harness.Patch{{File: attempt,
+			Old: "o := l.provider.Send(ctx, d)",
+			New: "go l.provider.Send(context.WithoutCancel(ctx), d)\n\to := diaphone.Outcome{Verdict: diaphone.Accepted, Status: 200}",
+		}}, kills, "which has never seen it"},
+		{"plans the first page only", []harness.Patch{{File: accept,
+			Old: "if len(walk.page.entries) == 0 {",
+			New: "if p.pages == 1 || len(walk.page.entries) == 0 {",
+		}}, kills, "has no delivery to"},
+		{"forgets idempotency keys", []harness.Patch{{File: accept,
+			Old: "if idem.Key == \"\" {", New: "if idem.Key != \"-\" {",
+		}}, kills, "no app could tell"},
+		{"gives each attempt an id of its own", []harness.Patch{{File: attempt,
+			Old: "diaphone.DeliveryID(m.ID, device.ID)", New: "diaphone.DeliveryID(m.ID, device.ID+diaphone.DeviceID(time.Now().String()))",
+		}}, cutBehind, "no app could tell"},
+		{"forgets tokens on a doubtful word", []harness.Patch{
+			{File: policy, Old: "case diaphone.Refused, diaphone.Suspect:", New: "case diaphone.Refused:"},
+			{File: policy, Old: "case diaphone.Gone:", New: "case diaphone.Gone, diaphone.Suspect:"},
+		}, badDeviceTokens, "was deleted"},
+	}...)
+}
+
+// TestMutantsFit: what is to be changed is there still. The rest of their test is for
+// make torture.
+func TestMutantsFit(t *testing.T) {
+	for _, m := range mutants() {
+		t.Run(m.name, func(t *testing.T) { harness.Overlay(t, m.patches...) })
+	}
+}
+
+// TestPlantedFaultsAreFound plays a scene against each mutant. The judge must find
+// what was planted.
+func TestPlantedFaultsAreFound(t *testing.T) {
+	var b table
+	if *whole {
+		t.Cleanup(func() { b.print(t, "planted|what the judge finds") })
+	}
+	for _, m := range mutants() {
+		if !*whole {
+			break
+		}
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			sc := m.scene()
+			sc.name, sc.binary = m.name, harness.Mutant(t, m.patches...)
+			sc.within = min(sc.within, 45*time.Second)
+			v := play(t, &sc)
+			found := slices.DeleteFunc(slices.Clone(v.faults), func(f string) bool { return !strings.Contains(f, m.finding) })
+			if len(found) == 0 {
+				t.Fatalf("not found; all that is wrong is %q", v.faults[:min(len(v.faults), most)])
+			}
+			b.note(m.name, fmt.Sprintf("%d times: %s", len(found), found[0]))
+		})
+	}
+}
