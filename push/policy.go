@@ -59,7 +59,11 @@ func decide(o diaphone.Outcome, t trial) step {
 		s.pause = true
 		return t.again(s, jitter(firstWindow, t.tries))
 	case diaphone.Throttled:
-		wait := max(advice, jitter(throttled, t.tries))
+		first := throttled
+		if advice > 0 {
+			first = firstWindow
+		}
+		wait := max(advice, jitter(first, t.tries))
 		if o.Lane {
 			s.slow = wait
 		}

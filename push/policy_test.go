@@ -37,6 +37,7 @@ func TestDecide(t *testing.T) {
 		{"retry past the TTL", diaphone.Outcome{Verdict: diaphone.Retry, RetryAfter: 2 * time.Second}, ending, step{state: diaphone.Expired, reason: "expired", tries: 1}, 2 * time.Second, 2 * time.Second},
 		{"one retry too many", diaphone.Outcome{Verdict: diaphone.Retry}, old, step{state: diaphone.Failed, reason: "retries_exhausted", tries: maxTries}, 0, maxWindow},
 		{"throttled device", diaphone.Outcome{Verdict: diaphone.Throttled}, fresh, step{state: diaphone.Pending, tries: 1}, 0, throttled},
+		{"throttled with a time", diaphone.Outcome{Verdict: diaphone.Throttled, RetryAfter: 2 * time.Second}, second, step{state: diaphone.Pending, tries: 2}, 2 * time.Second, 2 * time.Second},
 		{"throttled lane slows", diaphone.Outcome{Verdict: diaphone.Throttled, Lane: true, RetryAfter: time.Minute}, fresh, step{state: diaphone.Pending, tries: 1, slow: time.Minute}, time.Minute, time.Minute},
 		{"unknown once more", diaphone.Outcome{Verdict: diaphone.Unknown}, fresh, step{state: diaphone.Pending, tries: 1}, 0, time.Second},
 		{"unknown twice", diaphone.Outcome{Verdict: diaphone.Unknown}, second, step{state: diaphone.Failed, reason: "unknown_answer", tries: 2}, 0, 0},
