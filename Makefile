@@ -39,6 +39,11 @@ e2e-webpush: ## send to a real, headless Firefox, installing it first (90 MB)
 	@command -v firefox-esr >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends firefox-esr; }
 	$(GO) test -v -count 1 -tags firefox -timeout 5m ./test/webpush
 
+.PHONY: torture
+torture: ## kill gateways, fill their disks and fail their providers under load, and audit what came of it (7 minutes, Linux; ARGS=-seed=N repeats one)
+	@command -v strace >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends strace; }
+	$(GO) test -v -count 1 -timeout 30m ./test/torture -whole $(ARGS)
+
 .PHONY: lint
 lint: bin/golangci-lint ## gofmt, go vet and golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }

@@ -27,10 +27,9 @@ func ills() []scene {
 		ill("500, then 503", 45*time.Second, 4*time.Second, append(each(fault{"status": 500, "count": 40}), each(fault{"status": 503, "retry_after": 2})...)...),
 		ill("429 with Retry-After", 60*time.Second, 3*time.Second, each(fault{"status": 429, "retry_after": 2})...),
 		ill("429 without Retry-After", 90*time.Second, 3*time.Second, each(fault{"status": 429})...),
-		ill("hanging requests", 45*time.Second, 4*time.Second, each(fault{"reason": "hang"})...),
 		ill("wrong credentials", 90*time.Second, 3*time.Second, fault{"provider": "apns", "status": 403, "reason": "InvalidProviderToken"},
 			fault{"provider": "fcm", "status": 403, "reason": "PERMISSION_DENIED"}),
-		answersTooLate(), unreachable(), deadTokens(), badDeviceTokens(),
+		hanging(), answersTooLate(), unreachable(), deadTokens(), badDeviceTokens(),
 	)
 }
 
@@ -69,6 +68,21 @@ func cutBehind() scene {
 		}
 	}}
 }
+
+// hanging: requests get no answer. Those that wait behind them for a connection may be
+// sent when there is hardly any time left, and be given up while they are answered.
+func hanging() scene {
+	return scene{name: "hanging requests", load: light(), within: 45 * time.Second, trouble: func(s *stage) {
+		s.goOn(500 * time.Millisecond)
+		from := time.Now()
+		s.ill(each(fault{"reason": "hang"})...)
+		s.goOn(4 * time.Second)
+		s.book.cut(from, time.Now().Add(attemptTimeout), lanes*concurrency)
+	}}
+}
+
+// attemptTimeout is after how long the gateway gives an attempt up.
+const attemptTimeout = 15 * time.Second
 
 // answersTooLate: providers take requests and answer when nobody waits any more.
 func answersTooLate() scene {

@@ -115,6 +115,15 @@ func TestTheJudgeRefuses(t *testing.T) {
 		{"a dead token that stays", func(l *ledger) { l.dead = map[diaphone.DeviceID]bool{"b": true} }, "which is dead", 0},
 		{"a socket that hears twice", func(l *ledger) { l.heard[1] = connection{{"p", 2}, {"p", 2}} }, "2 of p after 2", 0},
 		{"a socket that hears out of order", func(l *ledger) { l.heard[1] = connection{{"p", 2}, {"p", 1}} }, "1 of p after 2", 0},
+		{"cancelled without a wish", func(l *ledger) {
+			l.reports["m1"] = finished(done("a"), wire.Delivery{DeviceID: "b", State: diaphone.Cancelled, Reason: diaphone.ReasonCancelled})
+		}, "without an excuse", 1},
+		{"not planned without a wish", func(l *ledger) {
+			r := finished(done("a"))
+			r.cancelled = true
+			l.reports["m1"], l.sights = r, append(l.sights[:1:1], l.sights[2:]...)
+		}, "has no delivery to b", 1},
+		{"shown after it was cancelled", func(l *ledger) { l.publishes[0].recall = &recall{after(2), 0} }, "then 1 phones were shown it", 0},
 		{"what takes too long", func(l *ledger) { l.settled = time.Hour }, "settled after", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -128,6 +137,27 @@ func TestTheJudgeRefuses(t *testing.T) {
 				t.Errorf("%d lost, want %d: %q", v.lost, c.lost, v.faults)
 			}
 		})
+	}
+}
+
+// TestTheJudgePassesACancelledMessage: one phone had it before, one is spared, one was
+// in flight.
+func TestTheJudgePassesACancelledMessage(t *testing.T) {
+	l := faultless()
+	l.publishes[0].recall = &recall{after(1), 1}
+	l.reports["m1"] = finished(done("a"), wire.Delivery{DeviceID: "b", State: diaphone.Cancelled, Reason: diaphone.ReasonCancelled})
+	l.sights = []sight{{"a", "k1", "n1", after(2)}}
+	if v := judge(l); len(v.faults) > 0 {
+		t.Errorf("faults: %q", v.faults)
+	}
+	unplanned := l.reports["m1"]
+	unplanned.deliveries, unplanned.cancelled = unplanned.deliveries[:1], true
+	unplanned.counts = tally(unplanned.deliveries)
+	l.reports["m1"] = unplanned
+	l.publishes[0].recall.answered = time.Time{} // nobody knows whether it was
+	l.publishes[0].recall.tooLate = 0
+	if v := judge(l); len(v.faults) > 0 {
+		t.Errorf("faults: %q", v.faults)
 	}
 }
 

@@ -109,14 +109,24 @@ func (l *ledger) judgePublish(v *verdict, p *publish, seen map[post][]sight) {
 		l.judgeDelivery(v, p, d, len(seen[post{p.key, d.DeviceID}]))
 	}
 	for _, device := range p.owed {
-		if !has[device] {
+		if cancelled := p.recall != nil && r.cancelled; !has[device] && !cancelled {
 			v.losef("%s has no delivery to %s", p.key, device)
 		}
 	}
-	for at := range seen {
-		if at.key == p.key && !has[at.device] {
+	late := 0
+	for at, sights := range seen {
+		if at.key != p.key {
+			continue
+		}
+		if !has[at.device] {
 			v.faultf("%s was shown %s, without a delivery", at.device, at.key)
 		}
+		if p.recall != nil && slices.ContainsFunc(sights, func(s sight) bool { return s.at.After(p.recall.answered) }) {
+			late++
+		}
+	}
+	if p.recall != nil && !p.recall.answered.IsZero() && late > p.recall.tooLate {
+		v.faultf("%s was cancelled, too late for %d, and then %d phones were shown it", p.key, p.recall.tooLate, late)
 	}
 }
 
@@ -151,7 +161,8 @@ func (l *ledger) judgeDelivery(v *verdict, p *publish, d wire.Delivery, sights i
 		v.faultf("%s to %s is pending still: %+v", p.key, d.DeviceID, d)
 		return
 	}
-	if l.excused(d) < 0 {
+	cancelled := p.recall != nil && d.State == diaphone.Cancelled && d.Reason == diaphone.ReasonCancelled
+	if !cancelled && l.excused(d) < 0 {
 		v.losef("%s to %s ended %s (%s), without an excuse", p.key, d.DeviceID, d.State, d.Reason)
 	}
 	if d.Reason == "" {

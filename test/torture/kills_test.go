@@ -16,7 +16,7 @@ func kills() []scene {
 
 // killing kills the gateway again and again, now and then before it is ready.
 func killing(times int) scene {
-	return scene{name: fmt.Sprintf("%d SIGKILLs", times), load: heavy(), within: time.Minute, trouble: func(s *stage) {
+	return scene{name: fmt.Sprintf("%d SIGKILLs", times), load: heavy(), within: 90 * time.Second, trouble: func(s *stage) {
 		// As far away as a provider is; otherwise hardly anything is in flight.
 		s.ill(fault{"provider": "apns", "latency_ms": 30}, fault{"provider": "fcm", "latency_ms": 30}, fault{"provider": "webpush", "latency_ms": 30})
 		for range times {

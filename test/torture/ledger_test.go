@@ -41,6 +41,13 @@ type publish struct {
 	outcome outcome
 	status  int                  // of a refusal
 	ids     []diaphone.MessageID // one for each answer that accepted it
+	recall  *recall              // nil: the publisher has not asked for it
+}
+
+// recall is a publisher's wish to cancel.
+type recall struct {
+	answered time.Time // zero: nobody knows
+	tooLate  int       // deliveries, by the answer
 }
 
 // outcome is what a publisher knows of a publish.
@@ -64,6 +71,7 @@ type sight struct {
 type report struct {
 	finished   bool
 	at         time.Time // when it had
+	cancelled  bool      // so that some of it may never have been planned
 	counts     wire.Counts
 	deliveries []wire.Delivery
 }
@@ -124,6 +132,20 @@ func (b *book) refuse(p *publish, status int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p.outcome, p.status = refused, status
+}
+
+// recall notes that a publisher is about to cancel.
+func (b *book) recall(p *publish) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.recall = &recall{}
+}
+
+// recalled notes the answer to that.
+func (b *book) recalled(p *publish, tooLate int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.recall.answered, p.recall.tooLate = time.Now(), int(tooLate)
 }
 
 // register notes that a registration was answered.

@@ -62,7 +62,9 @@ func newTraffic(t *testing.T, w *harness.World, b *book, l load) *traffic {
 	t.Helper()
 	f := &traffic{load: l, world: w, book: b, places: make(map[diaphone.DeviceID][]diaphone.ChannelName)}
 	kinds := map[diaphone.Platform]diaphone.TokenKind{diaphone.IOS: diaphone.TokenAPNs, diaphone.Android: diaphone.TokenFCM, diaphone.Web: diaphone.TokenWebPush}
-	platforms := []diaphone.Platform{diaphone.IOS, diaphone.Android, diaphone.Web}
+	// To its simulated push service the gateway has 16 connections with one request
+	// each, so that browsers are slower to serve.
+	platforms := []diaphone.Platform{diaphone.IOS, diaphone.Android, diaphone.Web, diaphone.IOS, diaphone.Android, diaphone.IOS, diaphone.Android}
 	var wanted []harness.Phone
 	for i := range l.phones + l.late {
 		p := platforms[i%len(platforms)]
@@ -129,13 +131,27 @@ func (f *traffic) publish(ctx context.Context, name string, random *rand.Rand) {
 		for f.try(p, m) == unknown && f.patience.Err() == nil && random.IntN(10) > 0 {
 			pause(f.patience, time.Duration(random.IntN(40))*time.Millisecond)
 		}
+		if p.outcome == accepted && random.IntN(30) == 0 {
+			f.cancel(p)
+		}
 		if f.pace > 0 {
 			pause(ctx, rand.N(f.pace))
 		}
 	}
 }
 
-// message makes a publisher's nth message and tells which phones it is for.
+// cancel asks once, and knows the answer or not.
+func (f *traffic) cancel(p *publish) {
+	ctx, end := context.WithTimeout(context.Background(), 10*time.Second)
+	defer end()
+	f.book.recall(p)
+	if answer, err := f.world.Client.Cancel(ctx, p.ids[0]); err == nil {
+		f.book.recalled(p, answer.TooLate)
+	}
+}
+
+// message makes a publisher's nth message and tells which phones it is for: one of
+// them, a room, everyone; now, or for one in twenty somewhat later.
 func (f *traffic) message(name string, n int, random *rand.Rand) (m wire.NewMessage, owed []diaphone.DeviceID) {
 	m.Notification = &diaphone.Notification{Title: "torture", Body: fmt.Sprintf("%s-%d", name, n)}
 	to := f.room(random.IntN(f.rooms))
@@ -153,7 +169,11 @@ func (f *traffic) message(name string, n int, random *rand.Rand) (m wire.NewMess
 	}
 	m.To.Channels = []diaphone.ChannelName{to}
 	m.When = diaphone.Always
-	m.Event = &wire.Event{Name: said, Data: fmt.Appendf(nil, `"%s %d"`, name, n)}
+	if random.IntN(20) == 0 {
+		m.SendAt = wire.At(time.Now().Add(time.Duration(random.IntN(2000)) * time.Millisecond))
+	} else {
+		m.Event = &wire.Event{Name: said, Data: fmt.Appendf(nil, `"%s %d"`, name, n)}
+	}
 	return m, f.book.members(func(d diaphone.DeviceID) bool { return slices.Contains(f.places[d], to) })
 }
 

@@ -194,7 +194,7 @@ func (s *stage) report(id diaphone.MessageID, overdue bool) (r *report, waiting 
 	case m.State != diaphone.Finished && !overdue:
 		return nil, true, nil
 	}
-	r = &report{finished: m.State == diaphone.Finished, at: m.FinishedAt.Time, counts: m.Counts}
+	r = &report{finished: m.State == diaphone.Finished, at: m.FinishedAt.Time, cancelled: !m.CancelledAt.IsZero(), counts: m.Counts}
 	for d, err := range s.Client.AllDeliveries(ctx, id) {
 		if err != nil {
 			return nil, false, err

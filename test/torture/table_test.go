@@ -15,29 +15,22 @@ type table struct {
 	rows []string
 }
 
-// add takes a scene's row.
-func (b *table) add(name string, v verdict) {
+// add takes a scene's row, and what is to be said of it.
+func (b *table) add(name string, v verdict, remark string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.rows = append(b.rows, fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d (%d)\t%s", name, v.accepted, v.refused+v.unknown, v.deliveries, v.lost,
-		v.duplicates, v.bound, v.settled.Round(100*time.Millisecond)))
-}
-
-// note takes a row of words.
-func (b *table) note(name, text string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.rows = append(b.rows, name+"\t"+text)
+	b.rows = append(b.rows, fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d (%d)\t%s\t%s", name, v.accepted, v.refused+v.unknown, v.deliveries, v.lost,
+		v.duplicates, v.bound, v.settled.Round(100*time.Millisecond), remark))
 }
 
 // print writes the table to the log of the test.
-func (b *table) print(t *testing.T, heads string) {
+func (b *table) print(t *testing.T) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.ReplaceAll(heads, "|", "\t"))
+	fmt.Fprintln(w, "scene\taccepted\trefused, unknown\tdeliveries\tlost\tduplicates (bound)\tsettled in\tverdict")
 	for _, row := range b.rows {
 		fmt.Fprintln(w, row)
 	}
