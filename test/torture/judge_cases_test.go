@@ -36,6 +36,7 @@ func faultless() *ledger {
 			{"a", "k1", "n1", after(1)}, {"b", "k1", "n2", after(1)}, {"a", "k1", "n1", after(5)}, {"a", "k3", "n3", after(2)},
 		},
 		reports:    map[diaphone.MessageID]report{"m1": finished(done("a"), done("b"))},
+		glimpses:   []glimpse{{"k1", wire.Counts{Accepted: 2, Pending: 1, Delivered: 1}}},
 		heard:      []connection{{{"p", 1}, {"q", 1}, {"p", 3}}, {{"p", 2}}},
 		registered: map[diaphone.DeviceID]bool{"a": true, "b": true},
 		tokens:     map[diaphone.DeviceID]int{"a": 1, "b": 1, "c": 1},
@@ -91,6 +92,7 @@ func TestTheJudgeRefuses(t *testing.T) {
 			r.counts.Accepted++
 			l.reports["m1"] = r
 		}, "the counts are", 0},
+		{"counts that did not add up once", func(l *ledger) { l.glimpses[0].counts.Pending++ }, "at some time", 0},
 		{"what is pending for ever", func(l *ledger) {
 			r := finished(done("a"), wire.Delivery{DeviceID: "b", State: diaphone.Pending})
 			r.finished = false

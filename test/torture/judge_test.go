@@ -54,6 +54,12 @@ func judge(l *ledger) verdict {
 			v.faultf("%s was shown %q, which nobody has published", at.device, at.key)
 		}
 	}
+	for _, g := range l.glimpses {
+		c := g.counts
+		if c.Accepted != c.Pending+c.Delivered+c.Failed+c.Expired+c.Suppressed+c.Cancelled {
+			v.faultf("%s: the counts did not add up at some time: %+v", g.key, c)
+		}
+	}
 	l.judgeIDs(&v)
 	l.judgeDuplicates(&v, seen)
 	l.judgeExcuses(&v)
@@ -291,7 +297,7 @@ func (l *ledger) judgeSockets(v *verdict) {
 	for _, c := range l.heard {
 		last := make(map[string]int)
 		for _, e := range c {
-			if before, any := last[e.publisher]; any && e.n <= before {
+			if before, heard := last[e.publisher]; heard && e.n <= before {
 				v.faultf("a socket heard %d of %s after %d", e.n, e.publisher, before)
 			}
 			last[e.publisher] = e.n

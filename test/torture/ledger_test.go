@@ -15,6 +15,7 @@ type ledger struct {
 	publishes []*publish
 	sights    []sight
 	reports   map[diaphone.MessageID]report
+	glimpses  []glimpse
 	heard     []connection
 
 	registered map[diaphone.DeviceID]bool // whose registration was answered
@@ -74,6 +75,12 @@ type report struct {
 	cancelled  bool      // so that some of it may never have been planned
 	counts     wire.Counts
 	deliveries []wire.Delivery
+}
+
+// glimpse is what the gateway said of a message while it was under way.
+type glimpse struct {
+	key    string
+	counts wire.Counts
 }
 
 // connection is what one socket heard, in order.
@@ -168,6 +175,13 @@ func (b *book) members(in func(diaphone.DeviceID) bool) (all []diaphone.DeviceID
 		}
 	}
 	return all
+}
+
+// glimpse notes what the gateway says of a message now.
+func (b *book) glimpse(p *publish, c wire.Counts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.glimpses = append(b.glimpses, glimpse{p.key, c})
 }
 
 // hear notes what a socket that has ended has heard.

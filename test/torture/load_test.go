@@ -131,19 +131,29 @@ func (f *traffic) publish(ctx context.Context, name string, random *rand.Rand) {
 		for f.try(p, m) == unknown && f.patience.Err() == nil && random.IntN(10) > 0 {
 			pause(f.patience, time.Duration(random.IntN(40))*time.Millisecond)
 		}
-		if p.outcome == accepted && random.IntN(30) == 0 {
-			f.cancel(p)
-		}
+		f.follow(p, random)
 		if f.pace > 0 {
-			pause(ctx, rand.N(f.pace))
+			pause(ctx, time.Duration(random.Int64N(int64(f.pace))))
 		}
 	}
 }
 
-// cancel asks once, and knows the answer or not.
-func (f *traffic) cancel(p *publish) {
+// follow looks now and then at what becomes of a message, or takes it back. Whether an
+// answer comes does not matter.
+func (f *traffic) follow(p *publish, random *rand.Rand) {
+	if p.outcome != accepted {
+		return
+	}
 	ctx, end := context.WithTimeout(context.Background(), 10*time.Second)
 	defer end()
+	if random.IntN(5) == 0 {
+		if m, err := f.world.Client.Message(ctx, p.ids[0]); err == nil {
+			f.book.glimpse(p, m.Counts)
+		}
+	}
+	if random.IntN(30) > 0 {
+		return
+	}
 	f.book.recall(p)
 	if answer, err := f.world.Client.Cancel(ctx, p.ids[0]); err == nil {
 		f.book.recalled(p, answer.TooLate)

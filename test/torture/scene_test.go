@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/client"
 	"github.com/diaphone-dev/diaphone/test/harness"
@@ -36,9 +38,10 @@ func TestMain(m *testing.M) {
 		*seed = rand.Uint64()
 	}
 	_ = flag.Set("test.parallel", "4") // scenes mostly wait
-	code := m.Run()
-	harness.Clean()
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		harness.Clean()
+		os.Exit(code)
+	}))
 }
 
 // scene is one kind of trouble.
