@@ -40,7 +40,7 @@ e2e-webpush: ## send to a real, headless Firefox, installing it first (90 MB)
 	$(GO) test -v -count 1 -tags firefox -timeout 5m ./test/webpush
 
 .PHONY: torture
-torture: ## kill gateways, fill their disks and fail their providers under load, and audit what came of it (7 minutes, Linux; ARGS=-seed=N repeats one)
+torture: ## kill gateways, fill their disks and fail their providers under load, and audit what came of it (4 minutes, Linux; ARGS=-seed=N repeats the draws)
 	@command -v strace >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends strace; }
 	$(GO) test -v -count 1 -timeout 30m ./test/torture -whole $(ARGS)
 

@@ -61,12 +61,18 @@ func cutBehind() scene {
 		s.ill(fault{"provider": "apns", "latency_ms": 100}, fault{"provider": "fcm", "latency_ms": 100})
 		for range 4 {
 			s.goOn(s.between(300*time.Millisecond, 600*time.Millisecond))
-			from := time.Now()
-			s.apns.End(0)
-			s.fcm.End(0)
-			s.book.cut(from, time.Now().Add(100*time.Millisecond), 2*concurrency)
+			s.sever()
 		}
 	}}
+}
+
+// sever cuts all connections to APNs and FCM.
+func (s *stage) sever() {
+	from := time.Now()
+	s.apns.End(0)
+	s.fcm.End(0)
+	// What is in the kernel's buffers may arrive yet.
+	s.book.cut(from, time.Now().Add(100*time.Millisecond), 2*concurrency)
 }
 
 // hanging: requests get no answer. Those that wait behind them for a connection may be
@@ -103,12 +109,9 @@ func unreachable() scene {
 		s.goOn(500 * time.Millisecond)
 		impostor := s.impostor()
 		away := func(apns, fcm string, long time.Duration) {
-			from := time.Now()
 			s.apns.Lead(apns)
 			s.fcm.Lead(fcm)
-			s.apns.End(0)
-			s.fcm.End(0)
-			s.book.cut(from, time.Now().Add(100*time.Millisecond), 2*concurrency)
+			s.sever()
 			s.goOn(long)
 		}
 		away(impostor.address, impostor.address, 3*time.Second)

@@ -50,7 +50,7 @@ func TestTheJudgePassesWhatIsWell(t *testing.T) {
 	if len(v.faults) > 0 || v.lost > 0 {
 		t.Errorf("faults of a faultless ledger: %q", v.faults)
 	}
-	if v.accepted != 1 || v.refused != 1 || v.unknown != 1 || v.deliveries != 2 || v.duplicates != 1 || v.bound != 2 {
+	if v.accepted != 1 || v.refused != 1 || v.unknown != 1 || v.deliveries != 2 || v.duplicates != 1 || v.bound != 2 || v.heard != 4 {
 		t.Errorf("%+v", v)
 	}
 }

@@ -14,6 +14,7 @@ import (
 type verdict struct {
 	accepted, refused, unknown int // publishes
 	deliveries                 int // owed by the accepted ones
+	heard                      int // events, by sockets
 	lost                       int // messages, deliveries, registrations
 	duplicates, bound          int
 	unexplained                int // duplicates that no cut explains
@@ -295,6 +296,7 @@ func (l *ledger) judgeDevices(v *verdict) {
 // judgeSockets: what a connection hears of one publisher comes in order, and once.
 func (l *ledger) judgeSockets(v *verdict) {
 	for _, c := range l.heard {
+		v.heard += len(c)
 		last := make(map[string]int)
 		for _, e := range c {
 			if before, heard := last[e.publisher]; heard && e.n <= before {

@@ -11,7 +11,7 @@ func kills() []scene {
 	if !*whole {
 		return []scene{killing(2)}
 	}
-	return []scene{killing(20), frozen()}
+	return []scene{killing(20), frozen(), everything()}
 }
 
 // killing kills the gateway again and again, now and then before it is ready.
@@ -46,5 +46,31 @@ func frozen() scene {
 			s.Gateway.Signal(syscall.SIGCONT)
 		}
 		s.goOn(time.Second)
+	}}
+}
+
+// everything: each second another of the providers' faults, and a kill or a cut.
+func everything() scene {
+	return scene{name: "all of it", load: light(), within: 2 * time.Minute, relayed: true, trouble: func(s *stage) {
+		plans := [][]fault{
+			each(fault{"status": 503, "retry_after": 1}),
+			each(fault{"status": 429, "retry_after": 1}),
+			each(fault{"status": 500, "count": 20}),
+			each(fault{"latency_ms": 100}),
+			{{"provider": "apns", "goaway_every": 10}, {"provider": "fcm", "latency_ms": 50}},
+			{{"provider": "apns", "reason": "refuse", "count": 50}, {"provider": "webpush", "status": 502, "count": 20}},
+		}
+		for range 3 {
+			for _, i := range s.random.Perm(len(plans)) {
+				s.ill(plans[i]...)
+				s.goOn(s.between(300*time.Millisecond, 1200*time.Millisecond))
+				if s.random.IntN(2) == 0 {
+					s.kill()
+				} else {
+					s.sever()
+				}
+			}
+		}
+		s.AwaitGateway()
 	}}
 }

@@ -1,7 +1,9 @@
 package torture
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +25,9 @@ func (b *table) add(name string, v verdict, remark string) {
 		v.duplicates, v.bound, v.settled.Round(100*time.Millisecond), remark))
 }
 
+// planted puts the mutants below the gateway as it is.
+func planted(row string) int { return strings.Index(row, "planted: ") }
+
 // print writes the table to the log of the test.
 func (b *table) print(t *testing.T) {
 	t.Helper()
@@ -31,6 +36,7 @@ func (b *table) print(t *testing.T) {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "scene\taccepted\trefused, unknown\tdeliveries\tlost\tduplicates (bound)\tsettled in\tverdict")
+	slices.SortFunc(b.rows, func(a, b string) int { return cmp.Or(cmp.Compare(planted(a), planted(b)), strings.Compare(a, b)) })
 	for _, row := range b.rows {
 		fmt.Fprintln(w, row)
 	}

@@ -43,8 +43,8 @@ func (sc *scene) hold(t *testing.T, b *table) {
 		t.Errorf("%d faults, such as\n%s", n, strings.Join(v.faults[:min(n, most)], "\n"))
 	}
 	b.add(sc.name, v, remark)
-	if v.accepted == 0 || v.deliveries == 0 {
-		t.Error("nothing was accepted, so nothing is proven")
+	if v.accepted == 0 || v.deliveries == 0 || v.heard == 0 {
+		t.Errorf("nothing was accepted or heard, so nothing is proven: %+v", v)
 	}
 }
 
@@ -62,5 +62,5 @@ func heavy() load {
 	if !*whole {
 		return load{phones: 240, late: 60, rooms: 8, publishers: 8, pace: 4 * time.Millisecond, listeners: 4, broadcast: 20}
 	}
-	return load{phones: 1200, late: 200, rooms: 40, publishers: 12, pace: 25 * time.Millisecond, listeners: 8, broadcast: 200}
+	return load{phones: 1200, late: 200, rooms: 60, publishers: 12, pace: 25 * time.Millisecond, listeners: 8, broadcast: 200}
 }
