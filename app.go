@@ -89,16 +89,16 @@ func (l Lane) String() string { return string(l.App) + "/" + l.Credential }
 // credentials can serve. The reason is set, and the lane empty, when none can.
 func (a *App) Route(m *Message, d *Device) (lane Lane, kind TokenKind, reason string) {
 	call := m.Notification != nil && m.Notification.Mode == ModeVoIP
-	reason = "no_token"
+	reason = ReasonNoToken
 	if call && len(d.Tokens) > 0 {
-		reason = "no_voip_token"
+		reason = ReasonNoVoIPToken
 	}
 	for i := range d.Tokens {
 		t := &d.Tokens[i]
 		if !t.takes(call, d.Platform) {
 			continue
 		}
-		reason = "no_credential"
+		reason = ReasonNoCredential
 		for _, c := range a.Credentials {
 			if c.serves(t) {
 				return Lane{App: a.ID, Credential: c.Name}, t.Kind, ""

@@ -34,9 +34,6 @@ const (
 	Cancelled  State = "cancelled"  // its device left the audience before the attempt, or its publisher took it back
 )
 
-// ReasonCancelled is the reason of a delivery whose publisher took the message back.
-const ReasonCancelled = "cancelled_by_publisher"
-
 // Attempt is one try of one delivery at its provider.
 type Attempt struct {
 	At         time.Time

@@ -131,6 +131,7 @@ func (a *App) wire() error {
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Notices: a.store, Providers: a.tenants.Providers,
 		Endpoint: a.config.pushServices(a.egress).Check,
 		Fanout:   a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake, Recall: a.push.Recall,
+		LaneState: a.push.LaneState, Retention: a.config.Retention,
 		WebhookStates: a.webhookStates, WakeWebhook: a.hooks.Wake,
 	})
 	registry.MustRegister(&parts{store: a.store, hub: a.hub, refused: &a.refused, shown: a.shown, expires: a.tenants.expires})
@@ -218,6 +219,6 @@ func (a *App) close() error {
 func live(h *hub.Hub) gateway.Live {
 	return gateway.Live{
 		Channels: h.Channels, Channel: h.Channel, Members: h.Members, Cached: h.Cached, Position: h.Position,
-		User: h.User, Disconnect: h.Terminate,
+		User: h.User, Remembered: h.Remembered, Disconnect: h.Terminate,
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/providers"
+	"github.com/diaphone-dev/diaphone/push"
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
@@ -40,6 +41,10 @@ type Config struct {
 	// Recall has the asleep side give a cancelled message up, and tells how many attempts
 	// of it are in flight; see push.Engine.
 	Recall func(ctx context.Context, app diaphone.AppID, id diaphone.MessageID) (aloft int, err error)
+	// LaneState tells how a lane fares; see push.Engine.
+	LaneState func(ctx context.Context, lane diaphone.Lane) (s push.LaneState, ok bool)
+	// Retention is how long finished messages are kept, to be told.
+	Retention time.Duration
 	// WebhookStates gives what the sender of notices knows of webhooks. nil: nothing
 	// is known.
 	WebhookStates func() map[diaphone.WebhookID]WebhookState

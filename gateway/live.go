@@ -21,6 +21,7 @@ type Live struct {
 	Cached     func(app diaphone.AppID, c diaphone.ChannelName) (e diaphone.Event, left time.Duration, ok bool)
 	Position   func(app *diaphone.App, c diaphone.ChannelName) (p diaphone.Position, ok bool)
 	User       func(app diaphone.AppID, u diaphone.UserID) hub.UserInfo
+	Remembered func(app diaphone.AppID, m diaphone.MessageID, u diaphone.UserID) hub.Remembered
 	Disconnect func(app diaphone.AppID, u diaphone.UserID, code int, reason string) int
 }
 

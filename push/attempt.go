@@ -34,23 +34,23 @@ func (l *lane) attempt(attempts context.Context, h *held, item storage.Item) att
 	m := h.batch.Message
 	device, err := l.engine.Devices.Device(ctx, l.id.App, item.Device)
 	if diaphone.CodeOf(err) == diaphone.NotFound {
-		return attempted{held: h, result: ended(item, diaphone.Cancelled, "device_deleted")}
+		return attempted{held: h, result: ended(item, diaphone.Cancelled, diaphone.ReasonDeviceDeleted)}
 	}
 	if err != nil {
 		// The store's trouble, not the delivery's: the same again, uncounted.
-		again := ended(item, diaphone.Pending, "store_unavailable")
+		again := ended(item, diaphone.Pending, diaphone.ReasonStoreUnavailable)
 		again.RetryAt = time.Now().Add(time.Second)
 		return attempted{held: h, result: again}
 	}
 	if !m.To.Matches(&device) {
-		return attempted{held: h, result: ended(item, diaphone.Cancelled, "left_audience")}
+		return attempted{held: h, result: ended(item, diaphone.Cancelled, diaphone.ReasonLeftAudience)}
 	}
 	if a, live := l.takenLive(h, item, &device); live {
 		return a
 	}
 	token := tokenOf(&device, item.Kind)
 	if token == nil {
-		return attempted{held: h, result: ended(item, diaphone.Failed, "no_token")}
+		return attempted{held: h, result: ended(item, diaphone.Failed, diaphone.ReasonNoToken)}
 	}
 	d := &diaphone.Delivery{ID: diaphone.DeliveryID(m.ID, device.ID), Message: m, Device: device.ID, Token: *token}
 	begun := time.Now()
@@ -93,7 +93,7 @@ func (l *lane) collect(a attempted) {
 			l.pacer.refund()
 			return
 		}
-		a.result = ended(a.wait.item, diaphone.Pending, "awaiting_confirmation")
+		a.result = ended(a.wait.item, diaphone.Pending, diaphone.ReasonAwaiting)
 		a.result.RetryAt = a.wait.until
 		if recalled {
 			a.result = ended(a.wait.item, diaphone.Cancelled, diaphone.ReasonCancelled)
@@ -142,7 +142,7 @@ func (l *lane) collect(a attempted) {
 
 // suspend pauses the lane: its credential is refused. No device is touched.
 func (l *lane) suspend(now time.Time, o *diaphone.Outcome) {
-	if !l.pause.begin(now) {
+	if !l.pause.begin(now, o.Reason) {
 		return
 	}
 	l.engine.Metrics.pausing(l.id, true)

@@ -39,14 +39,12 @@ func (l *lane) takenLive(h *held, item storage.Item, d *diaphone.Device) (attemp
 	proven, until := l.engine.Taken(l.id.App, m.ID, d.User)
 	switch {
 	case proven:
-		return attempted{held: h, result: ended(item, diaphone.Suppressed, reasonTakenLive)}, true
+		return attempted{held: h, result: ended(item, diaphone.Suppressed, diaphone.ReasonTakenLive)}, true
 	case !until.IsZero():
 		return attempted{held: h, wait: &waiting{held: h, item: item, user: d.User, until: until}}, true
 	}
 	return attempted{}, false
 }
-
-const reasonTakenLive = "taken_live"
 
 // await takes a delivery into the waiting room. It is false when that is full.
 func (l *lane) await(w *waiting) bool {
@@ -75,9 +73,9 @@ func (l *lane) ask(now time.Time) (wait time.Duration) {
 		switch proven, until := l.engine.Taken(l.id.App, w.held.batch.Message.ID, w.user); {
 		case !w.held.until.After(now): // it is back in the queue
 		case proven:
-			l.end(w, diaphone.Suppressed, reasonTakenLive)
+			l.end(w, diaphone.Suppressed, diaphone.ReasonTakenLive)
 		case !w.held.batch.Message.Expires.After(now):
-			l.end(w, diaphone.Expired, "expired")
+			l.end(w, diaphone.Expired, diaphone.ReasonExpired)
 		case until.IsZero() || !now.Before(w.until):
 			l.work.resume(single{w.held, w.item})
 		default:

@@ -200,7 +200,7 @@ func (e *Engine) route(id diaphone.AppID) storage.Route {
 		return app.Route
 	}
 	return func(*diaphone.Message, *diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
-		return diaphone.Lane{}, "", "no_app"
+		return diaphone.Lane{}, "", diaphone.ReasonNoApp
 	}
 }
 

@@ -25,6 +25,7 @@ type lane struct {
 	ended   chan attempted
 	settled chan settlement
 	recalls chan recall
+	looks   chan chan LaneState
 	stopped chan struct{} // run has returned
 
 	// All below belongs to run.
@@ -61,7 +62,7 @@ func newLane(e *Engine, id diaphone.Lane, c diaphone.Credential) *lane {
 		wake:    make(chan struct{}, 1),
 		ended:   make(chan attempted, slots),
 		settled: make(chan settlement, 1),
-		recalls: make(chan recall), stopped: make(chan struct{}),
+		recalls: make(chan recall), looks: make(chan chan LaneState), stopped: make(chan struct{}),
 		aloft: make(map[diaphone.MessageID]int), recalled: make(map[diaphone.MessageID]bool),
 		pacer: newPacer(c.Rate), quiet: make(quiet),
 	}
@@ -104,6 +105,8 @@ func (l *lane) run(ctx, attempts context.Context) {
 			l.collect(a)
 		case r := <-l.recalls:
 			l.recall(r)
+		case answer := <-l.looks:
+			answer <- l.state(time.Now())
 		case s := <-l.settled:
 			l.finish(s)
 			if s.err != nil && attempts.Err() != nil {

@@ -17,6 +17,8 @@ type pause struct {
 	mistrust bool
 	until    time.Time
 	length   time.Duration
+	since    time.Time
+	reason   string // in the provider's word, the last time
 }
 
 // wait says how long nothing may be launched, with so many attempts in flight.
@@ -34,10 +36,14 @@ func (p *pause) wait(now time.Time, flying int) time.Duration {
 
 // begin starts a pause, or a longer one when a probe has failed. fresh is false
 // for the answers of attempts that were under way when the pause began.
-func (p *pause) begin(now time.Time) (fresh bool) {
+func (p *pause) begin(now time.Time, reason string) (fresh bool) {
 	if p.on && now.Before(p.until) {
 		return false
 	}
+	if !p.on {
+		p.since = now
+	}
+	p.reason = reason
 	p.on, p.mistrust, p.length = true, false, min(max(2*p.length, firstPause), maxPause)
 	p.until = now.Add(p.length)
 	return true

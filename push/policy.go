@@ -73,7 +73,7 @@ func decide(o diaphone.Outcome, t trial) step {
 	}
 	// Unknown, or a verdict from a future provider: once more, then enough.
 	if t.tries > 0 {
-		s.reason = "unknown_answer"
+		s.reason = diaphone.ReasonUnknownAnswer
 		return s
 	}
 	return t.again(s, max(advice, jitter(firstWindow, t.tries)))
@@ -85,9 +85,9 @@ func (t trial) again(s step, wait time.Duration) step {
 	s.state, s.retryAt = diaphone.Pending, t.now.Add(wait)
 	switch {
 	case s.retryAt.After(t.expires):
-		s.state, s.reason = diaphone.Expired, "expired"
+		s.state, s.reason = diaphone.Expired, diaphone.ReasonExpired
 	case s.tries >= maxTries && !s.pause:
-		s.state, s.reason = diaphone.Failed, "retries_exhausted"
+		s.state, s.reason = diaphone.Failed, diaphone.ReasonRetriesExhausted
 	}
 	return s
 }

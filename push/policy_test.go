@@ -131,10 +131,10 @@ func TestPauseGrowsAndProbes(t *testing.T) {
 		t.Error("a lane begins unpaused")
 	}
 	for _, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, maxPause, maxPause} {
-		if !p.begin(now) {
+		if !p.begin(now, "InvalidProviderToken") {
 			t.Fatal("a failed probe begins a longer pause")
 		}
-		if p.begin(now) {
+		if p.begin(now, "InvalidProviderToken") {
 			t.Error("attempts that were under way lengthen the pause")
 		}
 		if got := p.wait(now, 0); got != want {

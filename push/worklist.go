@@ -110,7 +110,7 @@ func (w *worklist) expired(now time.Time) (found []attempted) {
 			return false
 		}
 		if s.held.until.After(now) { // else it is back in the queue
-			found = append(found, attempted{held: s.held, result: ended(s.item, diaphone.Expired, "expired")})
+			found = append(found, attempted{held: s.held, result: ended(s.item, diaphone.Expired, diaphone.ReasonExpired)})
 		}
 		return true
 	})
@@ -133,7 +133,7 @@ func (w *worklist) expire(h *held, now time.Time) (found []attempted) {
 	}
 	for ; h.next < len(h.batch.Items); h.next++ {
 		*items--
-		found = append(found, attempted{held: h, result: ended(h.batch.Items[h.next], diaphone.Expired, "expired")})
+		found = append(found, attempted{held: h, result: ended(h.batch.Items[h.next], diaphone.Expired, diaphone.ReasonExpired)})
 	}
 	return found
 }

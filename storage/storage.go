@@ -227,6 +227,7 @@ type MessageReport struct {
 	Message    *diaphone.Message
 	State      diaphone.MessageState
 	Counts     diaphone.Counts
+	Planned    bool      // who is in its audience is known
 	FinishedAt time.Time // zero: not yet
 
 	CancelledAt time.Time // zero: it was not

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,7 @@ import (
 	"github.com/diaphone-dev/diaphone/hub"
 	"github.com/diaphone-dev/diaphone/internal/egress"
 	"github.com/diaphone-dev/diaphone/providers"
+	"github.com/diaphone-dev/diaphone/push"
 	"github.com/diaphone-dev/diaphone/storage"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
 )
@@ -44,6 +46,7 @@ type Options struct {
 	Store     bolt.Options
 	Edit      func(*diaphone.App)                                // each of the apps, before they are used; nil: as they are
 	Aloft     int                                                // attempts in flight, of any message that is cancelled
+	Lane      push.LaneState                                     // of every lane
 	Webhooks  func() map[diaphone.WebhookID]gateway.WebhookState // nil: nothing is known of them
 }
 
@@ -176,10 +179,12 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 			defer s.mu.Unlock()
 			s.wakes = append(s.wakes, len(s.fans))
 		},
-		Recall: func(context.Context, diaphone.AppID, diaphone.MessageID) (int, error) { return o.Aloft, nil },
+		Retention: 7 * 24 * time.Hour,
+		LaneState: func(context.Context, diaphone.Lane) (push.LaneState, bool) { return o.Lane, true },
+		Recall:    func(context.Context, diaphone.AppID, diaphone.MessageID) (int, error) { return o.Aloft, nil },
 		Live: gateway.Live{
 			Channels: live.Channels, Channel: live.Channel, Members: live.Members, Cached: live.Cached, Position: live.Position,
-			User: live.User, Disconnect: live.Terminate,
+			User: live.User, Remembered: live.Remembered, Disconnect: live.Terminate,
 		},
 		WakeWebhook: func(id diaphone.WebhookID) {
 			s.mu.Lock()

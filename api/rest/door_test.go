@@ -41,6 +41,7 @@ func matrix() map[string]row {
 		"GET /v1/messages/{message_id}":                     {"MESSAGE", "", 401, 200, 404},
 		"POST /v1/messages/{message_id}/cancel":             {"MESSAGE/cancel", "", 401, 200, 404},
 		"GET /v1/messages/{message_id}/deliveries":          {"MESSAGE/deliveries", "", 401, 200, 404},
+		"GET /v1/explain":                                   {"/v1/explain?user=ana&message=" + unknownMessage[13:], "", 401, 200, 200},
 		"GET /v1/devices":                                   {"/v1/devices", "", 401, 200, 200},
 		"PUT /v1/devices/{device_id}":                       {"/v1/devices/d1", device, 401, 200, 201},
 		"GET /v1/devices/{device_id}":                       {"/v1/devices/d1", "", 401, 200, 404},

@@ -186,12 +186,16 @@ func (d *Door) message(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, wire.Message{
+	return c.reply(http.StatusOK, messageOut(&r))
+}
+
+func messageOut(r *storage.MessageReport) wire.Message {
+	return wire.Message{
 		ID: r.Message.ID, State: r.State, Counts: wire.Counts(r.Counts),
 		To: wire.Audience(r.Message.To), When: r.Message.When,
 		AcceptedAt: wire.At(r.Message.AcceptedAt), SendAt: wire.At(r.Message.SendAt), ExpiresAt: wire.At(r.Message.Expires), FinishedAt: wire.At(r.FinishedAt),
 		CancelledAt: wire.At(r.CancelledAt),
-	})
+	}
 }
 
 func (d *Door) cancelMessage(c *call) error {

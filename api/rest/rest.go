@@ -73,6 +73,7 @@ func (d *Door) Mount(e *echo.Echo) {
 	v1(http.MethodGet, "/messages/:message_id", d.message)
 	v1(http.MethodPost, "/messages/:message_id/cancel", d.cancelMessage)
 	v1(http.MethodGet, "/messages/:message_id/deliveries", d.deliveries, "cursor", "limit")
+	v1(http.MethodGet, "/explain", d.explain, "message", "user", "device")
 	v1(http.MethodGet, "/devices", d.listDevices, "user_id", "cursor", "limit")
 	v1(http.MethodPut, "/devices/:device_id", d.putDevice)
 	v1(http.MethodGet, "/devices/:device_id", d.device)

@@ -19,7 +19,7 @@ import (
 func TestExamplesAreExecuted(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{})
 	// In this order, every operation finds what its path names.
-	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "cancelMessage", "unsubscribeDevice", "deleteDevice",
+	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "explain", "cancelMessage", "unsubscribeDevice", "deleteDevice",
 		"publishBatch", "listChannels", "getChannel", "listMembers", "listPastEvents", "getUser", "disconnectUser",
 		"listWebhooks", "listDeadLetters", "resendDeadLetters", "discardDeadLetters"}
 	sent := 0
@@ -45,6 +45,9 @@ func TestExamplesAreExecuted(t *testing.T) {
 			}
 		}
 		for name, body := range bodies(t, o) {
+			if message != "" {
+				query = strings.Replace(query, exampleOf(t, s.Judge, "MessageId"), message, 1)
+			}
 			a := s.Do(apitest.Token1, method, path+strings.TrimRight(query, "?&"), body, headers...)
 			if a.Status > 299 {
 				t.Errorf("%s %s: %d %s", id, name, a.Status, a.Body)
@@ -154,6 +157,7 @@ func TestLimitsOfTheContract(t *testing.T) {
 		"body of a batch":      {batch.Extensions["x-max-body-bytes"], rest.MaxBatchBody},
 		"messages of a batch":  {*schema("NewBatch", "messages").MaxItems, gateway.MaxBatch},
 		"page of channels":     {*schema("OccupiedChannelPage", "data").MaxItems, storage.MaxPage},
+		"devices explained":    {*schema("Explanation", "devices").MaxItems, gateway.MaxExplained},
 		"page of members":      {*schema("MemberPage", "data").MaxItems, storage.MaxPage},
 	} {
 		if fmt.Sprintf("%.0f", toFloat(t, c.contract)) != fmt.Sprint(c.code) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api/wire"
+	"github.com/diaphone-dev/diaphone/hub"
 )
 
 func (d *Door) user(c *call) error {
@@ -12,10 +13,11 @@ func (d *Door) user(c *call) error {
 	if err != nil {
 		return err
 	}
-	u := d.gateway.User(c.app.ID, id)
-	return c.reply(http.StatusOK, wire.User{
-		ID: id, Live: u.SignedIn > 0 || u.Present > 0, Connections: u.SignedIn, PresenceChannels: u.Present,
-	})
+	return c.reply(http.StatusOK, userOut(id, d.gateway.User(c.app.ID, id)))
+}
+
+func userOut(id diaphone.UserID, u hub.UserInfo) wire.User {
+	return wire.User{ID: id, Live: u.SignedIn > 0 || u.Present > 0, Connections: u.SignedIn, PresenceChannels: u.Present}
 }
 
 func (d *Door) disconnectUser(c *call) error {

@@ -169,7 +169,7 @@ func (s *Store) Message(ctx context.Context, app diaphone.AppID, id diaphone.Mes
 
 func (p *progress) report(m *diaphone.Message) storage.MessageReport {
 	r := storage.MessageReport{
-		Message: m, State: diaphone.Processing, Counts: p.counts, FinishedAt: fromMillis(p.finished),
+		Message: m, State: diaphone.Processing, Counts: p.counts, Planned: p.planned, FinishedAt: fromMillis(p.finished),
 		CancelledAt: fromMillis(p.cancelled), Unsent: p.unsent,
 	}
 	switch {
