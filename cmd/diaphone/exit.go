@@ -54,7 +54,7 @@ func (c *console) fail(err error) int {
 	if code == exitInterrupted {
 		return code
 	}
-	text, more := explain(err)
+	text, more := inWords(err)
 	fmt.Fprintf(c.err, "diaphone: %s\n", printable(text))
 	for _, line := range more {
 		fmt.Fprintf(c.err, "  %s\n", printable(line))

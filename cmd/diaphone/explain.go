@@ -1,100 +1,219 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
 	"strings"
-	"syscall"
+	"time"
 
-	"github.com/alecthomas/kong"
-
-	"github.com/diaphone-dev/diaphone/client"
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/wire"
+	"github.com/diaphone-dev/diaphone/gateway"
 )
 
-// explain gives the text of an error, and the lines below it which say where the
-// fault is and what helps.
-func explain(err error) (text string, more []string) {
-	text = err.Error()
-	var own *coded
-	if errors.Is(err, syscall.ECONNREFUSED) && !errors.As(err, &own) {
-		more = append(more, "is the gateway running there? --server says where to look")
-	}
-	var p *client.Problem
-	if !errors.As(err, &p) {
-		return text, more
-	}
-	head := *p // each field has a line of its own
-	head.Errors = nil
-	text = strings.Replace(text, p.Error(), head.Error(), 1)
-	for _, f := range p.Errors {
-		line := f.Pointer
-		if flag := flagOf(f.Pointer); flag != "" {
-			line = fmt.Sprintf("%s (%s)", flag, f.Pointer)
-		}
-		if f.Detail != p.Detail {
-			line += ": " + f.Detail
-		}
-		if line != "" {
-			more = append(more, line)
-		}
-	}
-	if p.Hint != "" {
-		more = append(more, p.Hint)
-	}
-	return text, more
+type explainCmd struct {
+	server
+	jsonFlag
+	Message string `arg:"" help:"Id of the message, as send prints it."`
+	Who     string `arg:"" help:"user:ID or device:ID."`
 }
 
-// flagOf gives the flag or argument that fills the field, or the parameter, of a
-// request; empty where none does.
-func flagOf(pointer string) string {
-	for _, f := range []struct{ field, flag string }{
-		{"/to", "the audience"},
-		{"/notification/title", "--title"},
-		{"/notification/body", "the text"},
-		{"/notification/data", "--data"},
-		{"/notification/image", "--image"},
-		{"/notification/badge", "--badge"},
-		{"/notification/sound", "--sound"},
-		{"/notification/collapse_id", "--collapse"},
-		{"/notification/priority", "--priority"},
-		{"/notification/ttl", "--ttl"},
-		{"/when", "--when"},
-		{"/Idempotency-Key", "--idempotency-key"},
-		{"/event/name", "the event"},
-		{"/event/data", "the data"},
-		{"/event/except_socket", "--except-socket"},
-		{"/tokens", "--apns, --fcm or --subscription"},
-		{"/user_id", "--user"},
-		{"/channels", "--channel"},
-		{"/tags", "--tag"},
-		{"/locale", "--locale"},
-		{"/time_zone", "--time-zone"},
-	} {
-		if rest, ok := strings.CutPrefix(pointer, f.field); ok && (rest == "" || rest[0] == '/') {
-			return f.flag
-		}
-	}
-	return ""
-}
-
-// negative is what kong says of a flag with a number below 0: to write it in another
-// way, which would not help, for no flag takes one.
-var negative = regexp.MustCompile(`\A(--[a-z-]+): expected \w+ value but got "(-[0-9][^"]*)"`)
-
-// explainUse makes what kong says of wrong use more helpful.
-func explainUse(err error) error {
-	if m := negative.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("%s %s: 0 or more", m[1], m[2])
-	}
-	var wrong *kong.ParseError
-	if !errors.As(err, &wrong) || wrong.Context.Selected() == nil {
+// Run tells why a phone did not ring.
+func (e *explainCmd) Run(c *console) error {
+	if err := needed("message id", e.Message); err != nil {
 		return err
 	}
-	for _, argument := range wrong.Context.Selected().Positional {
-		if hint := argument.Tag.Get("hint"); hint != "" && !argument.Set {
-			return fmt.Errorf("%w; see `%s`", err, hint)
-		}
+	kind, id, _ := strings.Cut(e.Who, ":")
+	if kind != "user" && kind != "device" || id == "" {
+		return usagef("%q is neither user:ID nor device:ID", e.Who)
+	}
+	api, err := e.client()
+	if err != nil {
+		return err
+	}
+	var x wire.Explanation
+	if kind == "user" {
+		x, err = api.ExplainUser(c.ctx, diaphone.MessageID(e.Message), diaphone.UserID(id))
+	} else {
+		x, err = api.ExplainDevice(c.ctx, diaphone.MessageID(e.Message), diaphone.DeviceID(id))
+	}
+	if err != nil {
+		return err
+	}
+	if e.JSON {
+		err = c.json(x)
+	} else {
+		_, err = fmt.Fprint(c.out, printable(newTale(&x, time.Now()).tell()))
+	}
+	if err == nil && x.Because.Code == gateway.AnswerUnknownMessage {
+		return failf(exitNotFound, "no message %s is kept", e.Message)
 	}
 	return err
+}
+
+// tale is an explanation as it can be read aloud.
+type tale struct {
+	*wire.Explanation
+	now   time.Time
+	words map[string]wire.Meaning
+	text  strings.Builder
+}
+
+func newTale(x *wire.Explanation, now time.Time) *tale {
+	t := &tale{Explanation: x, now: now, words: map[string]wire.Meaning{}}
+	for _, w := range x.Words {
+		t.words[w.Code] = w
+	}
+	return t
+}
+
+func (t *tale) line(indent int, format string, args ...any) {
+	t.text.WriteString(strings.Repeat("  ", indent) + fmt.Sprintf(format, args...) + "\n")
+}
+
+func (t *tale) meaning(indent int, m wire.Meaning) {
+	t.line(indent, "%s", m.Means)
+	if m.Do != "" {
+		t.line(indent, "What to do: %s", m.Do)
+	}
+}
+
+func (t *tale) tell() string {
+	t.line(0, "In short (%s):", t.Because.Code)
+	t.meaning(1, t.Because)
+	if t.Message == nil {
+		t.line(1, "Finished messages are kept for %s.", lasting(time.Duration(t.HistoryKept)*time.Second))
+		return t.text.String()
+	}
+	t.message()
+	if l := t.Live; l != nil {
+		t.line(0, "The user %s:", l.User.ID)
+		if l.User.Live {
+			t.line(1, "Live now: %d connections signed in, %d presence channels.", l.User.Connections, l.User.PresenceChannels)
+		} else {
+			t.line(1, "Not live now.")
+		}
+		t.meaning(1, l.Because)
+	}
+	for i := range t.Devices {
+		t.device(&t.Devices[i])
+	}
+	if t.MoreDevices {
+		t.line(0, "The user has more devices; ask for each with device:ID.")
+	}
+	return t.text.String()
+}
+
+func (t *tale) message() {
+	m := t.Message
+	t.line(0, "The message:")
+	t.line(1, "Accepted at %s, %s.", moment(m.AcceptedAt), t.ago(m.AcceptedAt.Time))
+	if !m.SendAt.IsZero() {
+		t.line(1, "To go out at %s.", moment(m.SendAt))
+	}
+	t.line(1, "To %s; %s.", audience(m.To), map[diaphone.When]string{
+		diaphone.Always: "phones ring whether or not their user is live",
+		diaphone.Away:   "phones of those who take it live are spared"}[m.When])
+	c := m.Counts
+	t.line(1, "It is %s: %d of %d deliveries accepted by providers, %d failed, %d expired, %d suppressed, %d cancelled, %d pending.",
+		m.State, c.Delivered, c.Accepted, c.Failed, c.Expired, c.Suppressed, c.Cancelled, c.Pending)
+	if !m.CancelledAt.IsZero() {
+		t.line(1, "Cancelled at %s.", moment(m.CancelledAt))
+	}
+	if m.State != diaphone.Finished {
+		t.line(1, "It may be sent until %s.", moment(m.ExpiresAt))
+	}
+}
+
+func (t *tale) device(s *wire.DeviceStory) {
+	if d := s.Device; d == nil {
+		t.line(0, "The device %s, which is not registered (any more):", s.DeviceID)
+	} else {
+		t.line(0, "The device %s (%s):", s.DeviceID, d.Platform)
+		t.line(1, "Registered %s, the last time %s.", t.ago(d.CreatedAt.Time), t.ago(d.UpdatedAt.Time))
+		for _, token := range d.Tokens {
+			t.line(1, "Token %s %s, registered %s.", strings.TrimSpace(string(token.Kind)+" "+string(token.Environment)), token.Fingerprint, t.ago(token.RegisteredAt.Time))
+		}
+		if len(d.Tokens) == 0 {
+			t.line(1, "It has no token.")
+		}
+	}
+	if s.Delivery != nil {
+		for _, a := range s.Delivery.Attempts {
+			t.attempt(s.Delivery, &a)
+		}
+	}
+	t.lane(s.Lane)
+	t.line(1, "Outcome (%s):", s.Because.Code)
+	t.meaning(2, s.Because)
+	if !s.NextAt.IsZero() {
+		t.line(2, "Next step: %s, %s.", moment(s.NextAt), t.in(s.NextAt.Time))
+	}
+}
+
+func (t *tale) attempt(d *wire.Delivery, a *wire.Attempt) {
+	answer := "no answer"
+	if a.Status > 0 {
+		answer = fmt.Sprint(a.Status)
+	}
+	t.line(1, "Attempt at %s over %s: %s after %d ms.", moment(a.At), d.Credential, strings.TrimSpace(answer+" "+a.Reason), a.LatencyMS)
+	if w, known := t.words[a.Reason]; known && a.Reason != "" {
+		t.line(2, "%s", w.Means)
+	}
+}
+
+func (t *tale) lane(l *wire.Lane) {
+	switch {
+	case l == nil:
+	case l.Paused && !l.Since.IsZero():
+		t.line(1, "Its lane is paused since %s (%s); a probe goes out at %s.", moment(l.Since), l.Reason, moment(l.ProbeAt))
+	case !l.SlowUntil.IsZero():
+		t.line(1, "Its lane is slowed until %s.", moment(l.SlowUntil))
+	default:
+		t.line(1, "Its lane has %d of %d attempts under way, and %d deliveries in hand.", l.InFlight, l.Window, l.Held)
+	}
+}
+
+func audience(to wire.Audience) string {
+	var parts []string
+	part := func(n int, what, first string) {
+		if n > 1 {
+			first += fmt.Sprintf(" and %d more", n-1)
+		}
+		parts = append(parts, what+" "+first)
+	}
+	if n := len(to.Users); n > 0 {
+		part(n, "user", string(to.Users[0]))
+	}
+	if n := len(to.Devices); n > 0 {
+		part(n, "device", string(to.Devices[0]))
+	}
+	if n := len(to.Channels); n > 0 {
+		part(n, "channel", string(to.Channels[0]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (t *tale) ago(at time.Time) string { return lasting(t.now.Sub(at)) + " ago" }
+
+func (t *tale) in(at time.Time) string {
+	if d := at.Sub(t.now); d > 0 {
+		return "in " + lasting(d)
+	}
+	return "now"
+}
+
+// lasting says a duration in its largest unit.
+func lasting(d time.Duration) string {
+	for _, u := range []struct {
+		name string
+		of   time.Duration
+	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
+		if n := int(d / u.of); n > 1 {
+			return fmt.Sprintf("%d %ss", n, u.name)
+		}
+	}
+	if n := int(d.Seconds()); n > 1 {
+		return fmt.Sprintf("%d seconds", n)
+	}
+	return "a moment"
 }
