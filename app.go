@@ -7,7 +7,7 @@ type App struct {
 	ID          AppID
 	Name        string
 	Keys        []Key
-	Tokens      []TokenHash
+	Tokens      []AccessToken
 	Credentials []Credential
 	Limits      Limits
 	Channels    ChannelSettings
@@ -43,6 +43,13 @@ func (a *App) SigningKey() (Key, bool) {
 		}
 	}
 	return Key{}, false
+}
+
+// AccessToken is a bearer token of the native API, as it is known here.
+type AccessToken struct {
+	Hash      TokenHash
+	Name      string // for people; empty: it has none
+	Publishes int    // events and messages a second with it; 0: only the app's limit counts
 }
 
 // TokenHash is the SHA-256 of a bearer token of the native API. Tokens have

@@ -68,11 +68,13 @@ type Limits struct {
 	UserInfo        int // bytes of a presence member's user_info; default DefaultUserInfo
 	Messages        int // of any kind, a second from one connection; default DefaultMessages
 	Publishes       int // events and messages a second from the app's backends; 0: no limit
+	Pending         int // deliveries that wait in the queue; default DefaultPending
+	Scheduled       int // messages that wait for their time; default DefaultScheduled
 }
 
 // The defaults are Pusher's limits (https://pusher.com/docs/channels), but for
 // DefaultChannels and DefaultMessages: hosted Pusher has none there, and bills for
-// what it costs.
+// what it costs. The last two keep one app from filling the disk of all.
 const (
 	DefaultEventBytes      = 10 * 1024
 	DefaultPresenceMembers = 100
@@ -80,6 +82,8 @@ const (
 	DefaultClientEvents    = 10
 	DefaultUserInfo        = 1024
 	DefaultMessages        = 100
+	DefaultPending         = 5_000_000
+	DefaultScheduled       = 100_000
 )
 
 // MaxEventBytes gives the limit in force.
@@ -99,6 +103,12 @@ func (l Limits) MaxUserInfo() int { return inForce(l.UserInfo, DefaultUserInfo) 
 
 // MaxMessages gives the limit in force.
 func (l Limits) MaxMessages() int { return inForce(l.Messages, DefaultMessages) }
+
+// MaxPending gives the limit in force.
+func (l Limits) MaxPending() int { return inForce(l.Pending, DefaultPending) }
+
+// MaxScheduled gives the limit in force.
+func (l Limits) MaxScheduled() int { return inForce(l.Scheduled, DefaultScheduled) }
 
 func inForce(limit, otherwise int) int {
 	if limit > 0 {

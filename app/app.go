@@ -131,10 +131,14 @@ func (a *App) wire() error {
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Notices: a.store, Providers: a.tenants.Providers,
 		Endpoint: a.config.pushServices(a.egress).Check,
 		Fanout:   a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake, Recall: a.push.Recall,
-		LaneState: a.push.LaneState, Retention: a.config.Retention,
+		Refused: newLimitMetrics(registry), LaneState: a.push.LaneState, Retention: a.config.Retention,
 		WebhookStates: a.webhookStates, WakeWebhook: a.hooks.Wake,
 	})
-	registry.MustRegister(&parts{store: a.store, hub: a.hub, refused: &a.refused, shown: a.shown, expires: a.tenants.expires})
+	p := &parts{store: a.store, hub: a.hub, refused: &a.refused, shown: a.shown, expires: a.tenants.expires}
+	for _, one := range apps.All() {
+		p.apps = append(p.apps, one.ID)
+	}
+	registry.MustRegister(p)
 	proxies, err := a.config.trustedProxies()
 	if err != nil {
 		return err

@@ -68,8 +68,10 @@ type (
 		Enabled *bool           `yaml:"enabled"` // nil: yes
 	}
 	tokenEntry struct {
-		Token  diaphone.Secret `yaml:"token"`
-		SHA256 string          `yaml:"sha256"`
+		Token     diaphone.Secret `yaml:"token"`
+		SHA256    string          `yaml:"sha256"`
+		Name      string          `yaml:"name"`
+		Publishes int             `yaml:"publishes_per_second"`
 	}
 	fcmEntry struct {
 		Lane               laneEntry `yaml:",inline"`
@@ -207,8 +209,15 @@ func (r *appsReader) app(at string, e *appEntry) {
 		a.Keys = append(a.Keys, diaphone.Key{Key: k.Key, Secret: k.Secret, Disabled: !enabled(k.Enabled)})
 	}
 	for i, t := range e.Tokens {
-		if hash, ok := r.token(fmt.Sprintf("%s.tokens[%d]", at, i), t); ok {
-			a.Tokens = append(a.Tokens, hash)
+		at := fmt.Sprintf("%s.tokens[%d]", at, i)
+		if t.Publishes < 0 {
+			r.faultf(at+".publishes_per_second", "0 (no limit but the app's) or more")
+		}
+		if t.Name != "" && !appID.MatchString(t.Name) {
+			r.faultf(at+".name", "a token's name is 1 to 64 letters, digits, _ or -")
+		}
+		if hash, ok := r.token(at, t); ok {
+			a.Tokens = append(a.Tokens, diaphone.AccessToken{Hash: hash, Name: t.Name, Publishes: t.Publishes})
 		}
 	}
 	for i := range e.APNs {

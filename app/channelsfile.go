@@ -36,6 +36,8 @@ type (
 		UserInfo        int `yaml:"user_info_bytes"`
 		Messages        int `yaml:"messages_per_second"`
 		Publishes       int `yaml:"publishes_per_second"`
+		Pending         int `yaml:"pending"`
+		Scheduled       int `yaml:"scheduled"`
 	}
 )
 
@@ -74,6 +76,7 @@ func (r *appsReader) limits(at string, e limitsEntry) diaphone.Limits {
 		"event_bytes": e.EventBytes, "connections": e.Connections, "presence_members": e.PresenceMembers,
 		"channels_per_connection": e.Channels, "client_events_per_second": e.ClientEvents,
 		"user_info_bytes": e.UserInfo, "messages_per_second": e.Messages, "publishes_per_second": e.Publishes,
+		"pending": e.Pending, "scheduled": e.Scheduled,
 	} {
 		if limit < 0 {
 			r.faultf(at+"."+name, "limits are 0 (the default) or more")

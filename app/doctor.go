@@ -199,7 +199,8 @@ func (d *Doctor) settings() []Check {
 func (d *Doctor) publicSecrets(t *Tenants) (all []Check) {
 	for _, a := range t.Apps {
 		known := slices.ContainsFunc(d.Public, func(s diaphone.Secret) bool {
-			return slices.Contains(a.Tokens, diaphone.HashToken(s.Reveal())) ||
+			hash := diaphone.HashToken(s.Reveal())
+			return slices.ContainsFunc(a.Tokens, func(t diaphone.AccessToken) bool { return t.Hash == hash }) ||
 				slices.ContainsFunc(a.Keys, func(k diaphone.Key) bool { return !k.Disabled && k.Secret == s })
 		})
 		if !known {

@@ -18,36 +18,47 @@ type parts struct {
 	store   *bolt.Store
 	hub     *hub.Hub
 	refused *atomic.Int64
+	apps    []diaphone.AppID
 	shown   *certificate // nil: no TLS
 	expires map[diaphone.Lane]time.Time
 }
 
 var (
-	commits     = desc("store_commits_total", "Transactions committed.")
-	writes      = desc("store_writes_total", "Writes in them; divided by commits: how many share an fsync.")
-	commitTime  = desc("store_commit_seconds_total", "Time spent in commits.")
-	fileBytes   = desc("store_bytes", "Size of the data file.")
-	freeBytes   = desc("store_free_bytes", "Part of the data file that is free to be used again.")
-	quarantined = desc("store_quarantined", "Records with a bad checksum, set aside and not served.")
-	readOnly    = desc("store_read_only", "1 after a commit has failed.")
-	scrubbed    = desc("store_scrubbed_records_total", "Records that the scrubber has verified.")
-	scrubBad    = desc("store_scrub_corrupt_total", "Records that the scrubber has found damaged.")
-	scrubPass   = desc("store_scrub_last_pass_timestamp_seconds", "When the scrubber last had verified all records, as Unix time; 0: not yet.")
-	queueAge    = desc("push_queue_oldest_seconds", "How long the longest-waiting delivery of a lane has been due.", "app", "credential")
-	connections = desc("socket_connections", "Open sockets.")
-	occupied    = desc("socket_channels", "Channels with at least one subscriber.")
-	sent        = desc("socket_messages_sent_total", "Messages handed to sockets.")
-	forbidden   = desc("egress_refused_total", "Requests to addresses that users gave, stopped because those are not public.")
-	hookPending = desc("webhook_pending", "Notices in the log of a webhook.", "app", "webhook")
-	hookDead    = desc("webhook_dead_letters", "Notices of a webhook that were given up and can be sent again.", "app", "webhook")
-	hookAge     = desc("webhook_oldest_seconds", "Age of the notice at the front of the log of a webhook.", "app", "webhook")
-	certEnd     = desc("tls_certificate_expires_timestamp_seconds", "When the certificate in use expires.")
-	keyEnd      = desc("push_credential_expires_timestamp_seconds", "When a credential ends by itself, as certificates of APNs do.", "app", "credential")
-	slow        = desc("socket_dropped_slow_total", "Sockets closed because they did not read.")
+	commits      = desc("store_commits_total", "Transactions committed.")
+	writes       = desc("store_writes_total", "Writes in them; divided by commits: how many share an fsync.")
+	commitTime   = desc("store_commit_seconds_total", "Time spent in commits.")
+	fileBytes    = desc("store_bytes", "Size of the data file.")
+	freeBytes    = desc("store_free_bytes", "Part of the data file that is free to be used again.")
+	quarantined  = desc("store_quarantined", "Records with a bad checksum, set aside and not served.")
+	readOnly     = desc("store_read_only", "1 after a commit has failed.")
+	scrubbed     = desc("store_scrubbed_records_total", "Records that the scrubber has verified.")
+	scrubBad     = desc("store_scrub_corrupt_total", "Records that the scrubber has found damaged.")
+	scrubPass    = desc("store_scrub_last_pass_timestamp_seconds", "When the scrubber last had verified all records, as Unix time; 0: not yet.")
+	queueAge     = desc("push_queue_oldest_seconds", "How long the longest-waiting delivery of a lane has been due.", "app", "credential")
+	pendingNow   = desc("push_pending", "Deliveries of an app that wait or are under way; its limits.pending bounds them.", "app")
+	scheduledNow = desc("messages_scheduled", "Messages of an app that wait for their time; its limits.scheduled bounds them.", "app")
+	connections  = desc("socket_connections", "Open sockets.")
+	occupied     = desc("socket_channels", "Channels with at least one subscriber.")
+	sent         = desc("socket_messages_sent_total", "Messages handed to sockets.")
+	forbidden    = desc("egress_refused_total", "Requests to addresses that users gave, stopped because those are not public.")
+	hookPending  = desc("webhook_pending", "Notices in the log of a webhook.", "app", "webhook")
+	hookDead     = desc("webhook_dead_letters", "Notices of a webhook that were given up and can be sent again.", "app", "webhook")
+	hookAge      = desc("webhook_oldest_seconds", "Age of the notice at the front of the log of a webhook.", "app", "webhook")
+	certEnd      = desc("tls_certificate_expires_timestamp_seconds", "When the certificate in use expires.")
+	keyEnd       = desc("push_credential_expires_timestamp_seconds", "When a credential ends by itself, as certificates of APNs do.", "app", "credential")
+	slow         = desc("socket_dropped_slow_total", "Sockets closed because they did not read.")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("diaphone_"+name, help, labels, nil)
+}
+
+// newLimitMetrics counts what the limits on publishing refuse.
+func newLimitMetrics(r prometheus.Registerer) (refused func(app diaphone.AppID, limit string)) {
+	counter := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "diaphone_limit_refusals_total",
+		Help: "Requests to publish that were refused, by limit: publishes (the app's rate), token (the bearer token's), pending, scheduled."}, []string{"app", "limit"})
+	r.MustRegister(counter)
+	return func(app diaphone.AppID, limit string) { counter.WithLabelValues(string(app), limit).Inc() }
 }
 
 // Describe implements prometheus.Collector.
@@ -73,6 +84,11 @@ func (p *parts) Collect(to chan<- prometheus.Metric) {
 		for lane, at := range due {
 			give(queueAge, prometheus.GaugeValue, max(0, time.Since(at).Seconds()), string(lane.App), lane.Credential)
 		}
+	}
+	for _, id := range p.apps {
+		pending, scheduled := p.store.Backlog(id)
+		give(pendingNow, prometheus.GaugeValue, float64(pending), string(id))
+		give(scheduledNow, prometheus.GaugeValue, float64(scheduled), string(id))
 	}
 	if p.shown != nil {
 		give(certEnd, prometheus.GaugeValue, float64(p.shown.current.Load().Leaf.NotAfter.Unix()))

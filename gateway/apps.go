@@ -11,8 +11,14 @@ import (
 type Apps struct {
 	byID    map[diaphone.AppID]*diaphone.App
 	byKey   map[string]*diaphone.App
-	byToken map[diaphone.TokenHash]*diaphone.App
+	byToken map[diaphone.TokenHash]holder
 	ordered []*diaphone.App
+}
+
+// holder is whoever has a bearer token.
+type holder struct {
+	app   *diaphone.App
+	token *diaphone.AccessToken
 }
 
 // NewApps indexes the apps. Two apps must not share an id, a key or a token.
@@ -20,7 +26,7 @@ func NewApps(apps []diaphone.App) (*Apps, error) {
 	d := &Apps{
 		byID:    make(map[diaphone.AppID]*diaphone.App),
 		byKey:   make(map[string]*diaphone.App),
-		byToken: make(map[diaphone.TokenHash]*diaphone.App),
+		byToken: make(map[diaphone.TokenHash]holder),
 	}
 	owners := map[string]*diaphone.App{} // of all keys, also those out of use
 	for i := range apps {
@@ -39,11 +45,12 @@ func NewApps(apps []diaphone.App) (*Apps, error) {
 				d.byKey[k.Key] = a
 			}
 		}
-		for _, t := range a.Tokens {
-			if other := d.byToken[t]; other != nil {
+		for i := range a.Tokens {
+			t := &a.Tokens[i]
+			if other := d.byToken[t.Hash].app; other != nil {
 				return nil, fmt.Errorf("apps %q and %q share a bearer token", other.ID, a.ID)
 			}
-			d.byToken[t] = a
+			d.byToken[t.Hash] = holder{a, t}
 		}
 	}
 	return d, nil
@@ -56,9 +63,13 @@ func (d *Apps) ByID(id diaphone.AppID) *diaphone.App { return d.byID[id] }
 // also for a key that is disabled.
 func (d *Apps) ByKey(key string) *diaphone.App { return d.byKey[key] }
 
-// ByToken gives the app that a bearer token of the native API belongs to, or
-// nil. The look-up is by SHA-256, so its timing tells nothing of the token.
-func (d *Apps) ByToken(token string) *diaphone.App { return d.byToken[diaphone.HashToken(token)] }
+// ByToken gives the app that a bearer token of the native API belongs to, and what is
+// known of the token, or nil. The look-up is by SHA-256, so its timing tells nothing of
+// the token.
+func (d *Apps) ByToken(token string) (*diaphone.App, *diaphone.AccessToken) {
+	h := d.byToken[diaphone.HashToken(token)]
+	return h.app, h.token
+}
 
 // All gives the apps in the order of their declaration.
 func (d *Apps) All() []*diaphone.App { return d.ordered }

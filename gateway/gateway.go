@@ -45,6 +45,8 @@ type Config struct {
 	LaneState func(ctx context.Context, lane diaphone.Lane) (s push.LaneState, ok bool)
 	// Retention is how long finished messages are kept, to be told.
 	Retention time.Duration
+	// Refused counts what a limit on publishing has refused. nil: nobody counts.
+	Refused func(app diaphone.AppID, limit string)
 	// WebhookStates gives what the sender of notices knows of webhooks. nil: nothing
 	// is known.
 	WebhookStates func() map[diaphone.WebhookID]WebhookState
@@ -56,13 +58,20 @@ type Config struct {
 type Gateway struct {
 	parts  Config
 	meters map[diaphone.AppID]*meter // of all apps
+
+	tokenMeters map[diaphone.TokenHash]*meter // of the tokens that have a limit
 }
 
 // New builds a Gateway.
 func New(c Config) *Gateway {
-	g := &Gateway{parts: c, meters: map[diaphone.AppID]*meter{}}
+	g := &Gateway{parts: c, meters: map[diaphone.AppID]*meter{}, tokenMeters: map[diaphone.TokenHash]*meter{}}
 	for _, a := range c.Apps.All() {
 		g.meters[a.ID] = new(meter)
+		for _, t := range a.Tokens {
+			if t.Publishes > 0 {
+				g.tokenMeters[t.Hash] = new(meter)
+			}
+		}
 	}
 	return g
 }
@@ -133,6 +142,9 @@ func (g *Gateway) check(m *diaphone.Message) (*diaphone.App, error) {
 func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Message, idem storage.Idempotency) (p Published, deliver func(), err error) {
 	if event := m.Event; m.Notification == nil && idem.Key == "" && m.SendAt.IsZero() {
 		return Published{ID: m.ID}, func() { g.fanOut(app, &m.To, event) }, nil
+	}
+	if err := g.room(app, m); err != nil {
+		return Published{}, nil, err
 	}
 	forget := func() {}
 	fanOut := forget

@@ -28,17 +28,21 @@ func TestAdmit(t *testing.T) {
 			quota Quota
 			wait  time.Duration
 		}{
-			{0, "20", 15, Quota{20, 5, 750 * time.Millisecond}, 0},
-			{0, "20", 6, Quota{20, 5, 750 * time.Millisecond}, 50 * time.Millisecond}, // and none of the six
-			{0, "20", 5, Quota{20, 0, time.Second}, 0},
-			{0, "2", 10, Quota{2, 0, 5 * time.Second}, 0}, // a batch fits
-			{0, "2", 1, Quota{2, 0, 5 * time.Second}, 500 * time.Millisecond},
+			{0, "20", 15, Quota{"publishes", 20, 5, 750 * time.Millisecond}, 0},
+			{0, "20", 6, Quota{"publishes", 20, 5, 750 * time.Millisecond}, 50 * time.Millisecond}, // and none of the six
+			{0, "20", 5, Quota{"publishes", 20, 0, time.Second}, 0},
+			{0, "2", 10, Quota{"publishes", 2, 0, 5 * time.Second}, 0}, // a batch fits
+			{0, "2", 1, Quota{"publishes", 2, 0, 5 * time.Second}, 500 * time.Millisecond},
 			{0, "free", 1_000_000, Quota{}, 0},
-			{time.Second, "20", 20, Quota{20, 0, time.Second}, 0},
-			{time.Second, "2", 2, Quota{2, 0, 5 * time.Second}, 0},
+			{time.Second, "20", 20, Quota{"publishes", 20, 0, time.Second}, 0},
+			{time.Second, "2", 2, Quota{"publishes", 2, 0, 5 * time.Second}, 0},
 		} {
 			time.Sleep(time.Until(start.Add(c.at))) //nolint:forbidigo // of the bubble
-			q, err := g.Admit(apps.ByID(c.app), c.n)
+			quotas, err := g.Admit(apps.ByID(c.app), nil, c.n)
+			var q Quota
+			if len(quotas) > 0 {
+				q = quotas[0]
+			}
 			var e *diaphone.Error
 			if c.wait == 0 && err != nil || c.wait > 0 && (!errors.As(err, &e) || e.Code != diaphone.Limited || e.RetryAfter != c.wait) || q != c.quota {
 				t.Errorf("%d: %+v, %v; want %+v, wait %s", i, q, err, c.quota, c.wait)

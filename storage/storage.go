@@ -104,6 +104,9 @@ type Outbox interface {
 	// stay leased, for another lease time, unless Release returns them. A batch
 	// whose fence is out of date is skipped and listed in Fenced.
 	Settle(ctx context.Context, s []Settlement, now time.Time) (Settled, error)
+	// Backlog tells how many deliveries of the app wait or are under way, and how many
+	// messages wait for their time. It costs nothing, and may be a moment old.
+	Backlog(app diaphone.AppID) (pending, scheduled int64)
 	// Lanes gives every lane that has queued deliveries.
 	Lanes(ctx context.Context) ([]diaphone.Lane, error)
 }

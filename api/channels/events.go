@@ -99,8 +99,8 @@ func (d *Door) postBatch(c echo.Context, in *call) error {
 
 // publish hands on events that have been checked, all or none of them.
 func (d *Door) publish(c echo.Context, app *diaphone.App, messages ...*diaphone.Message) error {
-	quota, err := d.gateway.Admit(app, len(messages))
-	api.ShowQuota(c.Response().Header(), quota)
+	quotas, err := d.gateway.Admit(app, nil, len(messages))
+	api.ShowQuotas(c.Response().Header(), quotas)
 	for i := 0; i < len(messages) && err == nil; i++ {
 		_, err = d.gateway.Publish(c.Request().Context(), messages[i], storage.Idempotency{})
 	}

@@ -71,10 +71,10 @@ func (d *Door) publish(c *call) error {
 	return c.reply(http.StatusAccepted, publishedOut(p))
 }
 
-// admit books one message of the app, and tells what is left.
+// admit books one message of the app and of the token, and tells what is left.
 func (d *Door) admit(c *call) error {
-	quota, err := d.gateway.Admit(c.app, 1)
-	api.ShowQuota(c.Response().Header(), quota)
+	quotas, err := d.gateway.Admit(c.app, c.token, 1)
+	api.ShowQuotas(c.Response().Header(), quotas)
 	return err
 }
 

@@ -56,7 +56,8 @@ func New(c Config) *Door {
 type call struct {
 	echo.Context
 	app   *diaphone.App
-	query url.Values // the parameters that the route knows, each at most once
+	token *diaphone.AccessToken // that it came with
+	query url.Values            // the parameters that the route knows, each at most once
 }
 
 // ctx ends after RequestTimeout, or when the caller hangs up.
@@ -96,7 +97,7 @@ func (d *Door) Mount(e *echo.Echo) {
 // query parameters than the given.
 func (d *Door) authenticated(handle func(*call) error, parameters []string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		app, err := d.authenticate(c)
+		app, token, err := d.authenticate(c)
 		if err != nil {
 			return err
 		}
@@ -111,14 +112,14 @@ func (d *Door) authenticated(handle func(*call) error, parameters []string) echo
 		ctx, cancel := context.WithTimeout(c.Request().Context(), RequestTimeout)
 		defer cancel()
 		c.SetRequest(c.Request().WithContext(ctx))
-		return handle(&call{Context: c, app: app, query: query})
+		return handle(&call{Context: c, app: app, token: token, query: query})
 	}
 }
 
 // authenticate finds the app of the bearer token (RFC 6750). An unknown token
 // and a missing one are refused alike, but RFC 6750 §3 wants an error code for
 // the former only.
-func (d *Door) authenticate(c echo.Context) (*diaphone.App, error) {
+func (d *Door) authenticate(c echo.Context) (*diaphone.App, *diaphone.AccessToken, error) {
 	const challenge = `Bearer realm="diaphone"`
 	refuse := func(challenge, detail string) error {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
@@ -130,17 +131,17 @@ func (d *Door) authenticate(c echo.Context) (*diaphone.App, error) {
 	}
 	values := c.Request().Header.Values(echo.HeaderAuthorization)
 	if len(values) != 1 {
-		return nil, refuse(challenge, "there is no bearer token")
+		return nil, nil, refuse(challenge, "there is no bearer token")
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return nil, refuse(challenge, "there is no bearer token")
+		return nil, nil, refuse(challenge, "there is no bearer token")
 	}
-	app := d.gateway.Apps().ByToken(token)
+	app, known := d.gateway.Apps().ByToken(token)
 	if app == nil {
-		return nil, refuse(challenge+`, error="invalid_token"`, "the bearer token belongs to no app")
+		return nil, nil, refuse(challenge+`, error="invalid_token"`, "the bearer token belongs to no app")
 	}
-	return app, nil
+	return app, known, nil
 }
 
 // param gives a path parameter decoded. echo leaves it encoded when the path

@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api/apitest"
+	"github.com/diaphone-dev/diaphone/storage"
 )
 
 func TestADisabledApp(t *testing.T) {
@@ -64,4 +66,45 @@ func TestPublishingOverTheRate(t *testing.T) {
 			t.Fatalf("the other app: %d %v", a.Status, a.Header)
 		}
 	}
+}
+
+// An app whose deliveries pile up is told to wait; others, its events and its
+// cancellations are not.
+func TestTooMuchInStore(t *testing.T) {
+	s := apitest.Start(t, apitest.Options{Edit: func(a *diaphone.App) {
+		a.Limits.Pending, a.Limits.Scheduled = 3, 2
+		a.Tokens[0].Name, a.Tokens[0].Publishes = "cms", 1000
+	}})
+	for _, token := range []string{apitest.Token1, apitest.Token2} {
+		for _, id := range []string{"d1", "d2"} {
+			must(t, s.Do(token, "PUT", "/v1/devices/"+id, `{"platform":"android","user_id":"ana","tokens":[{"kind":"fcm","value":"token-`+id+`"}]}`), 201)
+		}
+	}
+	const message = `{"to":{"users":["ana"]},"notification":{"title":"x"}}`
+	post := func(token, body string) apitest.Answer { return s.Do(token, "POST", "/v1/messages", body) }
+	refused := func(a apitest.Answer, wait, field string) {
+		t.Helper()
+		if a.Status != http.StatusTooManyRequests || a.Header.Get("Retry-After") != wait || !strings.Contains(string(a.Body), field) {
+			t.Errorf("%d %v %s", a.Status, a.Header, a.Body)
+		}
+	}
+	must(t, post(apitest.Token1, message), 202)
+	a := post(apitest.Token1, message) // two deliveries, and there is room for one: it goes out whole
+	must(t, a, 202)
+	if got := a.Header.Get("RateLimit-Policy"); got != `"token";q=1000;w=1` || !strings.HasPrefix(a.Header.Get("RateLimit"), `"token";r=99`) {
+		t.Errorf("policy %s, %s", got, a.Header.Get("RateLimit"))
+	}
+	refused(post(apitest.Token1, message), "5", "limits.pending")
+	must(t, post(apitest.Token1, `{"to":{"users":["ana"]},"event":{"name":"e"}}`), 202)
+	must(t, post(apitest.Token2, message), 202)
+	settleAll(t, s, "google", storage.Result{State: diaphone.Expired, Reason: diaphone.ReasonExpired})
+	must(t, post(apitest.Token1, message), 202)
+
+	later := strings.Replace(message, `{"to"`, `{"send_at":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`","to"`, 1)
+	first := post(apitest.Token1, later)
+	must(t, first, 202)
+	must(t, post(apitest.Token1, later), 202)
+	refused(post(apitest.Token1, later), "60", "limits.scheduled")
+	must(t, s.Do(apitest.Token1, "POST", first.Header.Get("Location")+"/cancel", ""), 200)
+	must(t, post(apitest.Token1, later), 202)
 }

@@ -43,6 +43,13 @@ func (s *Store) Accept(ctx context.Context, m *diaphone.Message, idem storage.Id
 		return storage.Accepted{}, err
 	}
 	s.leases.added(queued)
+	switch {
+	case accepted.Replayed:
+	case m.SendAt.IsZero():
+		s.backlog.add(m.App, accepted.Counts.Pending, 0)
+	default:
+		s.backlog.add(m.App, 0, 1)
+	}
 	return accepted, nil
 }
 
@@ -208,8 +215,9 @@ func (s *Store) Plan(ctx context.Context, app diaphone.AppID, id diaphone.Messag
 		return false, nil, err
 	}
 	var queued []key
+	var more int64
 	err = s.write(ctx, moves, func(t *txn) (err error) {
-		done, lanes, queued = false, nil, nil
+		done, lanes, queued, more = false, nil, nil, 0
 		p, m, err := t.unfinished(of)
 		if err != nil {
 			return err
@@ -222,9 +230,11 @@ func (s *Store) Plan(ctx context.Context, app diaphone.AppID, id diaphone.Messag
 			done = true
 			return nil
 		}
+		more = -p.counts.Pending
 		if queued, lanes, err = t.planPage(m, of, p, route); err != nil {
 			return err
 		}
+		more += p.counts.Pending
 		if done = p.planned; done {
 			if err := t.delete(inPlans, planKey(p.order)); err != nil {
 				return err
@@ -236,6 +246,7 @@ func (s *Store) Plan(ctx context.Context, app diaphone.AppID, id diaphone.Messag
 		return false, nil, err
 	}
 	s.leases.added(queued)
+	s.backlog.add(app, more, 0)
 	return done, lanes, nil
 }
 

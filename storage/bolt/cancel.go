@@ -15,7 +15,9 @@ func (s *Store) Cancel(ctx context.Context, app diaphone.AppID, id diaphone.Mess
 	if err != nil {
 		return storage.MessageReport{}, err
 	}
+	unscheduled := int64(0)
 	err = s.write(ctx, moves, func(t *txn) error {
+		unscheduled = 0
 		p, ok, err := t.progress(of)
 		if err != nil {
 			return err
@@ -28,6 +30,9 @@ func (s *Store) Cancel(ctx context.Context, app diaphone.AppID, id diaphone.Mess
 			return noMessage(id)
 		}
 		if p.finished == 0 && p.cancelled == 0 {
+			if p.scheduled {
+				unscheduled = 1
+			}
 			if err := t.cancel(of, p, max(millis(now), 1)); err != nil {
 				return err
 			}
@@ -35,6 +40,9 @@ func (s *Store) Cancel(ctx context.Context, app diaphone.AppID, id diaphone.Mess
 		report = p.report(m)
 		return nil
 	})
+	if err == nil {
+		s.backlog.add(app, 0, -unscheduled)
+	}
 	return report, err
 }
 

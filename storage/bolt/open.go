@@ -59,6 +59,10 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	removeLeftovers(path)
 	s.leases = newLeases(epoch)
+	_ = db.View(func(tx *bbolt.Tx) error { // nothing in it fails
+		s.backlog.count(&txn{tx: tx})
+		return nil
+	})
 	go s.runWriter()
 	return s, nil
 }

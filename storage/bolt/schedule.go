@@ -92,6 +92,9 @@ func (s *Store) Start(ctx context.Context, app diaphone.AppID, id diaphone.Messa
 		return storage.Accepted{}, false, err
 	}
 	s.leases.added(queued)
+	if began {
+		s.backlog.add(app, a.Counts.Pending, -1)
+	}
 	return a, began, nil
 }
 

@@ -32,7 +32,7 @@ func (s *Store) Settle(ctx context.Context, settlements []storage.Settlement, no
 	}()
 	var work *settling
 	err := s.write(ctx, moves, func(t *txn) (err error) {
-		work = &settling{t: t, now: stamp(now), messages: map[message]*progress{}}
+		work = &settling{t: t, now: stamp(now), messages: map[message]*progress{}, ended: map[diaphone.AppID]int64{}}
 		return work.run(settlements, begun)
 	})
 	if err != nil {
@@ -40,6 +40,9 @@ func (s *Store) Settle(ctx context.Context, settlements []storage.Settlement, no
 	}
 	copy(left, work.left)
 	s.leases.added(work.queued)
+	for app, n := range work.ended {
+		s.backlog.add(app, -n, 0)
+	}
 	return work.settled, nil
 }
 
@@ -73,6 +76,7 @@ type settling struct {
 	settled  storage.Settled
 	left     []remainder
 	queued   []key
+	ended    map[diaphone.AppID]int64 // deliveries
 }
 
 // part is one settlement whose batch has been found.
@@ -163,6 +167,9 @@ func (w *settling) apply(p *part) (remainder, error) {
 		return asItWas, err
 	}
 	for _, r := range p.Results {
+		if r.State != diaphone.Pending {
+			w.ended[p.ticket.lane.App]++
+		}
 		if err := w.tell(p.ticket.lane.App, &r); err != nil {
 			return asItWas, err
 		}

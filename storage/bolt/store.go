@@ -64,6 +64,7 @@ type Store struct {
 	log      *slog.Logger
 	damage   *quarantine
 	leases   *leases
+	backlog  backlog
 	meter    meter
 	scrubbed scrubbing
 

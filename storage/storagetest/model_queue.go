@@ -155,17 +155,27 @@ func (m *model) compare(*rapid.T) {
 		m.e.no(err, "list of a user")
 		equal(m.e, len(list), byUsers[u], "devices of %s", u)
 	}
+	var pending, scheduled int64
 	for _, msg := range m.messages {
 		want := diaphone.Counts{}
 		for _, d := range msg.deliveries {
 			want.Accepted++
 			*want.Of(d.state)++
+			one, err := m.e.s.Delivery(m.e.ctx, m.app, msg.ID, d.device)
+			m.e.no(err, "delivery of %s to %s", msg.ID, d.device)
+			equal(m.e, fmt.Sprint(one.Device, one.State), fmt.Sprint(d.device, d.state), "delivery of %s", msg.ID)
+		}
+		pending += want.Pending
+		if msg.scheduled {
+			scheduled++
 		}
 		got := m.e.report(msg.Message)
 		equal(m.e, got.Counts, want, "counts of %s", msg.ID)
 		equal(m.e, got.State == diaphone.Scheduled, msg.scheduled, "%s is scheduled", msg.ID)
 		equal(m.e, got.State == diaphone.Finished, msg.planned && want.Pending == 0, "%s is finished", msg.ID)
 	}
+	gotPending, gotScheduled := m.e.s.Backlog(m.app)
+	equal(m.e, fmt.Sprint(gotPending, gotScheduled), fmt.Sprint(pending, scheduled), "backlog")
 	refs, err := m.e.s.Unplanned(m.e.ctx, 1<<20)
 	m.e.no(err, "unplanned")
 	for _, msg := range m.messages {
