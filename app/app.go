@@ -37,6 +37,7 @@ type App struct {
 	log       *slog.Logger
 	egress    *egress.Guard
 	refused   atomic.Int64 // requests that the guard has stopped
+	stale     atomic.Int64 // devices removed for want of a sign of life
 	tenants   *Tenants
 	store     *bolt.Store
 	hub       *hub.Hub
@@ -134,7 +135,7 @@ func (a *App) wire() error {
 		Refused: newLimitMetrics(registry), LaneState: a.push.LaneState, Retention: a.config.Retention,
 		WebhookStates: a.webhookStates, WakeWebhook: a.hooks.Wake,
 	})
-	p := &parts{store: a.store, hub: a.hub, refused: &a.refused, shown: a.shown, expires: a.tenants.expires}
+	p := &parts{store: a.store, hub: a.hub, refused: &a.refused, stale: &a.stale, shown: a.shown, expires: a.tenants.expires}
 	for _, one := range apps.All() {
 		p.apps = append(p.apps, one.ID)
 	}

@@ -18,6 +18,7 @@ type parts struct {
 	store   *bolt.Store
 	hub     *hub.Hub
 	refused *atomic.Int64
+	stale   *atomic.Int64
 	apps    []diaphone.AppID
 	shown   *certificate // nil: no TLS
 	expires map[diaphone.Lane]time.Time
@@ -30,6 +31,9 @@ var (
 	fileBytes    = desc("store_bytes", "Size of the data file.")
 	freeBytes    = desc("store_free_bytes", "Part of the data file that is free to be used again.")
 	quarantined  = desc("store_quarantined", "Records with a bad checksum, set aside and not served.")
+	storeFull    = desc("store_full", "1 while writes that add something are refused, because the disk has too little room left.")
+	storeRefused = desc("store_refused_total", "Writes that were refused for that.")
+	staleGone    = desc("devices_stale_removed_total", "Devices removed because they had not registered again for --device-retention.")
 	readOnly     = desc("store_read_only", "1 after a commit has failed.")
 	scrubbed     = desc("store_scrubbed_records_total", "Records that the scrubber has verified.")
 	scrubBad     = desc("store_scrub_corrupt_total", "Records that the scrubber has found damaged.")
@@ -79,6 +83,9 @@ func (p *parts) Collect(to chan<- prometheus.Metric) {
 	give(scrubbed, prometheus.CounterValue, float64(s.Scrubbed))
 	give(scrubBad, prometheus.CounterValue, float64(s.ScrubbedBad))
 	give(scrubPass, prometheus.GaugeValue, seconds(s.ScrubbedAt))
+	give(storeFull, prometheus.GaugeValue, boolean(s.Full))
+	give(storeRefused, prometheus.CounterValue, float64(s.RefusedFull))
+	give(staleGone, prometheus.CounterValue, float64(p.stale.Load()))
 	give(readOnly, prometheus.GaugeValue, boolean(s.ReadOnly))
 	if due, err := p.store.OldestDue(context.Background()); err == nil {
 		for lane, at := range due {

@@ -47,6 +47,7 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	part("webhooks", func() error { return a.hooks.Run(hooking) })
 	part("retention", func() error { return a.sweep(pushing) })
+	part("devices' retention", func() error { return a.sweepDevices(pushing) })
 	part("scrubber", func() error { return a.store.Scrub(pushing, bolt.ScrubPace{}) })
 	part("operators' socket", func() error { return a.operators.run(pushing) })
 	part("HTTP server", func() error {
@@ -161,6 +162,47 @@ func (a *App) sweep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		}
+	}
+}
+
+// How devices are looked through: a million in a quarter of an hour, once a day.
+const (
+	deviceBite      = 1000
+	deviceBiteEvery = time.Second
+	devicesEvery    = 24 * time.Hour
+)
+
+// sweepDevices removes devices that have not registered again for longer than their
+// retention: nothing that is sent to them arrives.
+func (a *App) sweepDevices(ctx context.Context) error {
+	if a.config.DeviceRetention == 0 {
+		return nil
+	}
+	pace := time.NewTicker(deviceBiteEvery)
+	defer pace.Stop()
+	cursor, total := "", 0
+	for {
+		removed, next, err := a.store.SweepDevices(ctx, time.Now().Add(-a.config.DeviceRetention), cursor, deviceBite)
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("could not remove what is old", "what", "devices", "error", err)
+			next = ""
+		}
+		total += removed
+		a.stale.Add(int64(removed))
+		if cursor = next; cursor == "" {
+			if total > 0 {
+				a.log.Info("devices that have not registered again were removed", "devices", total, "for", a.config.DeviceRetention)
+			}
+			total = 0
+			pace.Reset(devicesEvery)
+		} else {
+			pace.Reset(deviceBiteEvery)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pace.C:
 		}
 	}
 }

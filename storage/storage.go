@@ -38,6 +38,10 @@ type Devices interface {
 	Subscribe(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, c diaphone.ChannelName) error
 	// Unsubscribe removes the device from a channel; not being there is fine.
 	Unsubscribe(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, c diaphone.ChannelName) error
+	// SweepDevices looks at the next limit devices of all apps and deletes those that
+	// have neither registered nor lost a token since the given time. next is the cursor
+	// to go on with, empty behind the last device.
+	SweepDevices(ctx context.Context, before time.Time, cursor string, limit int) (removed int, next string, err error)
 }
 
 // Page is a bounded piece of a list. Cursor is what the call before gave as

@@ -219,6 +219,17 @@ func (t *txn) removeToken(d *device, i int, now time.Time) error {
 	return t.putDevice(d)
 }
 
+// deleteDevice removes the device's record with all its index entries.
+func (t *txn) deleteDevice(d *device) error {
+	if err := t.unlink(d, &device{}); err != nil {
+		return err
+	}
+	if err := t.index(inIDs, d.App).remove(pair{hashOf(string(d.ID)), d.num}); err != nil {
+		return err
+	}
+	return t.delete(inDevices, deviceKey(d.App, d.num))
+}
+
 func sameToken(a, b diaphone.Token) bool { return a.Kind == b.Kind && a.Value == b.Value }
 
 // DeleteDevice implements storage.Devices.
@@ -231,13 +242,7 @@ func (s *Store) DeleteDevice(ctx context.Context, app diaphone.AppID, id diaphon
 		if !ok {
 			return noDevice(id)
 		}
-		if err := t.unlink(d, &device{}); err != nil {
-			return err
-		}
-		if err := t.index(inIDs, app).remove(pair{hashOf(string(id)), d.num}); err != nil {
-			return err
-		}
-		return t.delete(inDevices, deviceKey(app, d.num))
+		return t.deleteDevice(d)
 	})
 }
 

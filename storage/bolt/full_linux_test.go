@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -63,6 +64,9 @@ func drained(t testing.TB, s *Store, accepted []*diaphone.Message) {
 	if err := s.Check(context.Background()); err != nil {
 		t.Fatalf("check: %v", err)
 	}
+	if st := s.Stats(); st.Full || st.RefusedFull == 0 {
+		t.Errorf("there is room, and the counters say %+v", st)
+	}
 	select {
 	case <-s.Failed():
 		t.Fatalf("a full disk has ended the store: %v", s.Err())
@@ -108,10 +112,18 @@ func TestReserveOfTheDisk(t *testing.T) {
 	mustPut(t, s, testDevice("d"))
 	mustAccept(t, s, testMessage("d"))
 	closeStore(t, s)
-	s = openStore(t, path, Options{Reserve: 1 << 62}) // more than any disk has
+	var log strings.Builder                                                                             // of the writer alone
+	s = openStore(t, path, Options{Reserve: 1 << 62, Logger: slog.New(slog.NewTextHandler(&log, nil))}) // more than any disk has
 	defer closeStore(t, s)
 	_, err := s.Accept(context.Background(), testMessage("d"), storage.Idempotency{}, testRoute)
 	wantFull(t, err)
+	wantFull(t, s.Check(context.Background()))
+	if st := s.Stats(); !st.Full || st.RefusedFull != 2 {
+		t.Errorf("the counters say nothing of it: %+v", st)
+	}
+	if text := log.String(); strings.Count(text, "nearly full") != 1 || !strings.Contains(text, "bytes are free on the disk") {
+		t.Errorf("the log says %q", text)
+	}
 	mustSettle(t, s)
 	if err := s.DeleteDevice(context.Background(), testApp, "d"); err != nil {
 		t.Fatalf("delete: %v", err)

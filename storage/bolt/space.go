@@ -54,16 +54,31 @@ func (s *Store) storageFull(wait time.Duration, cause error) error {
 	}
 }
 
+// noteRoom says in the log when the room is used up, and when there is some again.
+func (s *Store) noteRoom(refusal error) {
+	if full := refusal != nil; s.meter.full.Swap(full) == full {
+		return
+	}
+	if refusal == nil {
+		s.log.Info("there is room on the disk of the data folder again: messages and registrations are accepted")
+		return
+	}
+	s.log.Error("the disk of the data folder is nearly full: new messages and registrations are refused, outcomes and deletions go on",
+		"cause", errors.Unwrap(refusal), "hint", "make room on the disk, or shorten the retention")
+}
+
 // shed answers a commit that found the disk full: the writes of it that add are
 // refused, or all of them if none did. The others are tried again.
 func (s *Store) shed(group, ran []*job) []*job {
 	s.fullUntil = time.Now().Add(s.options.hooks.fullRetry)
+	s.noteRoom(s.storageFull(s.options.hooks.fullRetry, errors.New("the file could not grow")))
 	refused := func(j *job) bool { return j.kind == adds && slices.Contains(ran, j) }
 	if !slices.ContainsFunc(group, refused) {
 		refused = func(j *job) bool { return slices.Contains(ran, j) }
 	}
 	for _, j := range group {
 		if refused(j) {
+			s.meter.refused.Add(1)
 			j.finish(s.storageFull(s.options.hooks.fullRetry, nil))
 		}
 	}

@@ -13,6 +13,9 @@ import (
 // meter counts what the writer does.
 type meter struct {
 	commits, jobs, bytes, nanos atomic.Int64
+
+	full    atomic.Bool  // writes that add are refused, as of the last write
+	refused atomic.Int64 // writes, for want of room
 }
 
 func (m *meter) committed(jobs, bytes int, took time.Duration) {
@@ -40,6 +43,8 @@ type Stats struct {
 	Leased        int   // batches
 	Quarantined   int64 // records found damaged
 	ReadOnly      bool  // a commit has failed; see Failed
+	Full          bool  // the last write that adds was refused for want of room
+	RefusedFull   int64 // writes that were
 	OpenReadTxns  int
 	WritesWaiting int
 	Scrubbed      int64     // records that the scrubber has verified
@@ -56,6 +61,7 @@ func (s *Store) Stats() Stats {
 		Quarantined: s.damage.count.Load(), ReadOnly: s.Err() != nil,
 		OpenReadTxns: db.OpenTxN, WritesWaiting: len(s.jobs),
 	}
+	st.Full, st.RefusedFull = s.meter.full.Load(), s.meter.refused.Load()
 	st.Scrubbed, st.ScrubbedBad = s.scrubbed.records.Load(), s.scrubbed.bad.Load()
 	st.ScrubbedAt = fromMillis(s.scrubbed.passed.Load())
 	st.FileBytes, st.FreeBytes = s.sizes()

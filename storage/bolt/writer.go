@@ -115,11 +115,15 @@ func (s *Store) collect(first *job) []*job {
 // has no room for.
 func (s *Store) admit(group []*job) []*job {
 	refusal := s.lowSpace()
+	if refusal != nil || s.meter.full.Load() {
+		s.noteRoom(refusal)
+	}
 	admitted := group[:0]
 	for _, j := range group {
 		switch {
 		case !j.taken.CompareAndSwap(false, true):
 		case refusal != nil && j.kind == adds:
+			s.meter.refused.Add(1)
 			j.finish(refusal)
 		default:
 			admitted = append(admitted, j)

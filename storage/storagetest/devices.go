@@ -11,6 +11,7 @@ import (
 
 func deviceTests() []test {
 	return []test{
+		{"devices that give no sign of life are removed", sweepDevices},
 		{"put, get, replace", putReplaces},
 		{"survives reopening", deviceSurvives},
 		{"repeated registration", putAgain},
@@ -324,4 +325,51 @@ func tokenRace(e *env) {
 		holders += len(e.device(app, diaphone.DeviceID(fmt.Sprint(i))).Tokens)
 	}
 	equal(e, holders, 1, "phones that hold the token")
+}
+
+// sweepDevices: only those go that have not registered since, and all that belongs to
+// them goes along.
+func sweepDevices(e *env) {
+	registered := func(d diaphone.Device, second float64) {
+		_, _, err := e.s.PutDevice(e.ctx, d, at(second))
+		e.no(err, "put")
+	}
+	for i := range 7 {
+		registered(phone(fmt.Sprint("old", i), on("news"), ofUser("ana")), 1)
+		registered(phone(fmt.Sprint("young", i), on("news"), ofUser("ana")), 10)
+	}
+	registered(phone("back", on("news")), 1)
+	registered(phone("back", on("news")), 10)
+	registered(phone("mute", withTokens()), 1)
+	elsewhere := phone("old0", in(other))
+	registered(elsewhere, 1)
+	sweep := func(limit int) (total int) {
+		for cursor := ""; ; {
+			removed, next, err := e.s.SweepDevices(e.ctx, at(10), cursor, limit)
+			e.no(err, "sweep")
+			if removed > limit {
+				e.Fatalf("%d of %d were removed", removed, limit)
+			}
+			total += removed
+			if next == "" {
+				return total
+			}
+			cursor = next
+		}
+	}
+	equal(e, sweep(3), 9, "removed")
+	equal(e, sweep(100), 0, "removed again")
+	list, _, err := e.s.ListDevices(e.ctx, app, "", storage.Page{Limit: 100})
+	e.no(err, "list")
+	equal(e, len(list), 8, "devices that stay")
+	_, err = e.s.Device(e.ctx, other, "old0")
+	e.code(err, diaphone.NotFound, "an old device of another app")
+	_, err = e.s.Device(e.ctx, app, "mute")
+	e.code(err, diaphone.NotFound, "an old device without a token")
+	m := e.message(11, diaphone.Audience{Channels: []diaphone.ChannelName{"news"}, Users: []diaphone.UserID{"ana"}, Devices: []diaphone.DeviceID{"old1"}})
+	equal(e, e.accept(m).Counts.Accepted, 8, "deliveries")
+	registered(phone("old1", on("news")), 12) // its token and its id are free
+	equal(e, len(e.device(app, "old1").Tokens), 1, "tokens of a device that comes back")
+	_, _, err = e.s.SweepDevices(e.ctx, at(10), "nonsense", 3)
+	e.pointsAtCursor(err, "nonsense")
 }
