@@ -64,7 +64,7 @@ func (e *Engine) addressees(ctx context.Context, app *diaphone.App, n *diaphone.
 		to = slices.DeleteFunc(to, func(id diaphone.WebhookID) bool { return e.overflows(ctx, id) })
 	}
 	for _, id := range to {
-		e.logs.upTo[id]++
+		e.logs.add(id, weight(n))
 	}
 	return to
 }

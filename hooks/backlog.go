@@ -8,22 +8,33 @@ import (
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
-// backlogs knows about how much waits in the log of each webhook, and asks the store
-// only when one seems to be full. Without a bound an endpoint that answers, but more
-// slowly than things happen, would fill the disk for all apps. The goroutine that
-// writes the logs owns it.
+// backlogs knows about how much waits in the log of each webhook, in notices and in
+// bytes, and asks the store only when one seems to be full. Without a bound an endpoint
+// that answers, but more slowly than things happen, would fill the disk for all apps.
+// The goroutine that writes the logs owns it.
 type backlogs struct {
 	from  storage.Notices
-	limit int64
-	upTo  map[diaphone.WebhookID]int64 // what waited when the store was asked, and what was put in since
+	most  int64 // notices
+	bytes int64
+	logs  map[diaphone.WebhookID]*backlog
 	asked time.Time
 }
 
-// backlogEvery is how often the store is asked at most.
-const backlogEvery = time.Second
+// backlog is the log of one webhook. The store counts notices; how large they are is
+// known of those that were put in since the start, and the others are taken to be alike.
+type backlog struct {
+	notices int64   // what waited when the store was asked, and what was put in since
+	mean    float64 // bytes of a notice, the latest counting most
+}
 
-func newBacklogs(ctx context.Context, from storage.Notices, limit int) (*backlogs, error) {
-	b := &backlogs{from: from, limit: int64(limit)}
+const (
+	backlogEvery = time.Second // how often the store is asked at most
+	likelyWeight = 500         // bytes of a notice, as long as none was seen
+	meanOf       = 100         // so many of the latest notices make up the mean
+)
+
+func newBacklogs(ctx context.Context, from storage.Notices, most int, bytes int64) (*backlogs, error) {
+	b := &backlogs{from: from, most: int64(most), bytes: bytes, logs: map[diaphone.WebhookID]*backlog{}}
 	return b, b.ask(ctx)
 }
 
@@ -33,16 +44,34 @@ func (b *backlogs) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.upTo = make(map[diaphone.WebhookID]int64, len(queues))
+	for _, l := range b.logs {
+		l.notices = 0
+	}
 	for _, q := range queues {
-		b.upTo[q.Webhook] = q.Pending
+		b.of(q.Webhook).notices = q.Pending
 	}
 	return nil
 }
 
+func (b *backlogs) of(id diaphone.WebhookID) *backlog {
+	l := b.logs[id]
+	if l == nil {
+		l = &backlog{mean: likelyWeight}
+		b.logs[id] = l
+	}
+	return l
+}
+
+// add notes a notice that is put into a log.
+func (b *backlogs) add(id diaphone.WebhookID, bytes int) {
+	l := b.of(id)
+	l.notices++
+	l.mean += (float64(bytes) - l.mean) / meanOf
+}
+
 // full tells whether a log takes no more than state.
 func (b *backlogs) full(ctx context.Context, id diaphone.WebhookID) (bool, error) {
-	if b.upTo[id] < b.limit {
+	if !b.seemsFull(id) {
 		return false, nil
 	}
 	if time.Since(b.asked) >= backlogEvery {
@@ -50,5 +79,10 @@ func (b *backlogs) full(ctx context.Context, id diaphone.WebhookID) (bool, error
 			return true, err
 		}
 	}
-	return b.upTo[id] >= b.limit, nil
+	return b.seemsFull(id), nil
+}
+
+func (b *backlogs) seemsFull(id diaphone.WebhookID) bool {
+	l := b.of(id)
+	return l.notices >= b.most || float64(l.notices)*l.mean >= float64(b.bytes)
 }

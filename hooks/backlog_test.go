@@ -14,6 +14,15 @@ import (
 // An endpoint that answers, but more slowly than things happen: what waits for it is
 // bounded, state is told nevertheless, and nobody else hears less.
 func TestASlowEndpointDoesNotFillTheStore(t *testing.T) {
+	for what, bound := range map[string]func(w *world){
+		"by number": func(w *world) { w.most = 50 },
+		"by bytes":  func(w *world) { w.mostBytes = 50 * 500 }, // of which a notice is taken to have some
+	} {
+		t.Run(what, func(t *testing.T) { slowEndpoint(t, bound) })
+	}
+}
+
+func slowEndpoint(t *testing.T, bound func(*world)) {
 	inWorld(t, func(w *world) {
 		var slow atomic.Bool
 		slow.Store(true)
@@ -24,7 +33,7 @@ func TestASlowEndpointDoesNotFillTheStore(t *testing.T) {
 			return status(200)
 		}
 		w.alsoTwo()
-		w.most = 50
+		bound(w)
 		stop := w.run()
 		happens := func(from, to int) {
 			for i := from; i < to; i++ {

@@ -42,6 +42,8 @@ type Config struct {
 	// that are no state (client events, cache misses, counts) are dropped. Default
 	// 500,000.
 	MaxPending int
+	// MaxPendingBytes is about how many bytes they may have. Default 256 MiB.
+	MaxPendingBytes int64
 	// DrainTimeout bounds what is done when Run is told to stop: the last write to
 	// the store, and requests under way. Default 5 s.
 	DrainTimeout time.Duration
@@ -68,6 +70,9 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if c.MaxPending == 0 {
 		c.MaxPending = 500_000
 	}
+	if c.MaxPendingBytes == 0 {
+		c.MaxPendingBytes = 256 << 20
+	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 5 * time.Second
 	}
@@ -82,7 +87,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		hurry:   make(chan struct{}),
 	}
 	var err error
-	if e.logs, err = newBacklogs(ctx, c.Notices, c.MaxPending); err != nil {
+	if e.logs, err = newBacklogs(ctx, c.Notices, c.MaxPending, c.MaxPendingBytes); err != nil {
 		return nil, fmt.Errorf("read how much waits for webhooks: %w", err)
 	}
 	for _, app := range c.Apps {

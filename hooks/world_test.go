@@ -104,7 +104,9 @@ type world struct {
 	log    written
 	faulty *shaky // between engine and store; nil: nobody
 	most   int    // MaxPending
-	counts *prometheus.Registry
+
+	mostBytes int64 // MaxPendingBytes
+	counts    *prometheus.Registry
 }
 
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -152,7 +154,7 @@ func (w *world) run() (stop func()) {
 		w.t.Fatal(err)
 	}
 	w.counts = prometheus.NewRegistry()
-	c := hooks.Config{Apps: []*diaphone.App{{ID: "none"}, w.app}, Notices: w.store, Client: &http.Client{Transport: w}, MaxPending: w.most,
+	c := hooks.Config{Apps: []*diaphone.App{{ID: "none"}, w.app}, Notices: w.store, Client: &http.Client{Transport: w}, MaxPending: w.most, MaxPendingBytes: w.mostBytes,
 		Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Metrics: hooks.NewMetrics(w.counts)}
 	if w.faulty != nil {
 		w.faulty.Notices, c.Notices = w.store, w.faulty
