@@ -45,6 +45,9 @@ apps:
       user_info_bytes: 2048
       messages_per_second: 30
       publishes_per_second: 40
+      pending: 50
+      scheduled: 60
+    tokens: [{ token: t, name: cms, publishes_per_second: 7 }, { token: u }]
   - id: "3"
     enabled: true
     channels: { watchlist: true }
@@ -60,7 +63,8 @@ apps:
 				Origins: []diaphone.Origin{"https://example.com", "https://*.example.org"}, AuthoriseWithin: 30 * time.Second,
 				History: []diaphone.HistoryRule{{Prefix: "chat-", Events: 50, For: time.Minute}, {}}},
 			Limits: diaphone.Limits{EventBytes: 20480, Connections: 5, PresenceMembers: 1000, Channels: 7, ClientEvents: 20,
-				UserInfo: 2048, Messages: 30, Publishes: 40}},
+				UserInfo: 2048, Messages: 30, Publishes: 40, Pending: 50, Scheduled: 60},
+			Tokens: []diaphone.AccessToken{{Hash: diaphone.HashToken("t"), Name: "cms", Publishes: 7}, {Hash: diaphone.HashToken("u")}}},
 		{ID: "3"},
 	} {
 		if got := tenants.Apps[i]; !reflect.DeepEqual(got, want) {
@@ -71,28 +75,32 @@ apps:
 	if zero.MaxEventBytes() != 10240 || zero.MaxPresenceMembers() != 100 || zero.MaxChannels() != 1000 || zero.MaxClientEvents() != 10 {
 		t.Error("the defaults are not Pusher's")
 	}
-	if zero.MaxUserInfo() != 1024 || zero.MaxMessages() != 100 || zero.Publishes != 0 {
+	if zero.MaxUserInfo() != 1024 || zero.MaxMessages() != 100 || zero.Publishes != 0 || zero.MaxPending() != 5_000_000 || zero.MaxScheduled() != 100_000 {
 		t.Error("the defaults are others")
 	}
 }
 
 func TestChannelSettingsThatAreRefused(t *testing.T) {
 	for text, part := range map[string]string{
-		"channels: { origins: [example.com] }":     `:5: apps[0].channels.origins[0]: invalid: origin "example.com": use scheme and host`,
-		"channels: { origins: [https://a/, 7] }":   "scheme and host",
-		"channels: { authorise_within: 1ms }":      "at least 1s",
-		"channels: { authorise_within: -1s }":      "at least 1s",
-		"channels: { authorise_within: soon }":     "apps.yaml:",
-		"channels: { history: [{ events: -1 }] }":  "history[0]",
-		"channels: { watchlist: perhaps }":         "apps.yaml:",
-		"channels: { clientevents: true }":         "apps.yaml:",
-		"limits: { presence_members: -1 }":         "limits.presence_members: limits are 0",
-		"limits: { client_events_per_second: -1 }": "limits are 0",
-		"limits: { channels_per_connection: -7 }":  "limits are 0",
-		"limits: { user_info_bytes: -1 }":          "limits.user_info_bytes",
-		"limits: { messages_per_second: -1 }":      "limits.messages_per_second",
-		"limits: { publishes_per_second: -1 }":     "limits.publishes_per_second",
-		"enabled: maybe":                           "apps.yaml:",
+		"channels: { origins: [example.com] }":             `:5: apps[0].channels.origins[0]: invalid: origin "example.com": use scheme and host`,
+		"channels: { origins: [https://a/, 7] }":           "scheme and host",
+		"channels: { authorise_within: 1ms }":              "at least 1s",
+		"channels: { authorise_within: -1s }":              "at least 1s",
+		"channels: { authorise_within: soon }":             "apps.yaml:",
+		"channels: { history: [{ events: -1 }] }":          "history[0]",
+		"channels: { watchlist: perhaps }":                 "apps.yaml:",
+		"channels: { clientevents: true }":                 "apps.yaml:",
+		"limits: { presence_members: -1 }":                 "limits.presence_members: limits are 0",
+		"limits: { client_events_per_second: -1 }":         "limits are 0",
+		"limits: { channels_per_connection: -7 }":          "limits are 0",
+		"limits: { user_info_bytes: -1 }":                  "limits.user_info_bytes",
+		"limits: { messages_per_second: -1 }":              "limits.messages_per_second",
+		"limits: { publishes_per_second: -1 }":             "limits.publishes_per_second",
+		"limits: { pending: -1 }":                          "limits.pending",
+		"limits: { scheduled: -1 }":                        "limits.scheduled",
+		"tokens: [{ token: t, publishes_per_second: -1 }]": "tokens[0].publishes_per_second: 0 (no limit",
+		"tokens: [{ token: t, name: a b }]":                "tokens[0].name: a token's name",
+		"enabled: maybe":                                   "apps.yaml:",
 	} {
 		_, err := load(t, "apps:\n  - id: \"1\"\n    name: x\n\n    "+text+"\n")
 		if err == nil || !strings.Contains(err.Error(), part) {

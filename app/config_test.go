@@ -6,6 +6,16 @@ import (
 	"time"
 )
 
+// A slip of the pen deletes no fleet.
+func TestDeviceRetention(t *testing.T) {
+	for retention, fits := range map[time.Duration]bool{0: true, time.Hour: false, -time.Hour: false, 270: false, 720 * time.Hour: true, 6480 * time.Hour: true} {
+		c := Config{Listen: "127.0.0.1:0", StopWithin: time.Second, Retention: 24 * time.Hour, DeviceRetention: retention}
+		if err := c.Validate(); (err == nil) != fits || err != nil && !strings.Contains(err.Error(), "--device-retention "+retention.String()) {
+			t.Errorf("%s: %v", retention, err)
+		}
+	}
+}
+
 // Draining ends before the stop does.
 func TestDrainingIsShorterThanTheStop(t *testing.T) {
 	for _, c := range []struct {

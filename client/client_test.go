@@ -300,3 +300,26 @@ func TestNewWantsAnAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestExplain(t *testing.T) {
+	_, c := start(t)
+	ctx := within(t, time.Minute)
+	if _, err := c.PutDevice(ctx, "d:e@f", wire.NewDevice{Platform: diaphone.IOS, UserID: "ana & ben"}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Publish(ctx, wire.NewMessage{To: wire.Audience{Users: []diaphone.UserID{"ana & ben"}}, Notification: &diaphone.Notification{Title: "x"}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofUser, err := c.ExplainUser(ctx, p.ID, "ana & ben")
+	if err != nil || ofUser.Because.Code != diaphone.ReasonNoToken || len(ofUser.Devices) != 1 || ofUser.Devices[0].DeviceID != "d:e@f" {
+		t.Errorf("%+v, %v", ofUser, err)
+	}
+	ofDevice, err := c.ExplainDevice(ctx, p.ID, "d:e@f")
+	if err != nil || ofDevice.Because != ofUser.Because {
+		t.Errorf("%+v, %v", ofDevice, err)
+	}
+	if unknown, err := c.ExplainUser(ctx, "msg_06f3k9q2v8c7h0a1b2c3d4e5f6", "ana"); err != nil || unknown.Message != nil {
+		t.Errorf("%+v, %v", unknown, err)
+	}
+}

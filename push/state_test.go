@@ -31,7 +31,7 @@ func TestLaneState(t *testing.T) {
 		}
 		answer = diaphone.Outcome{Verdict: diaphone.Throttled, Status: 429, Reason: "QUOTA_EXCEEDED", Lane: true, RetryAfter: time.Minute}
 		w.until(10*time.Minute, func() bool { s, _ = w.engine.LaneState(t.Context(), lane); return !s.SlowUntil.IsZero() })
-		if s.SlowUntil.Sub(time.Now()) > time.Minute {
+		if time.Until(s.SlowUntil) > time.Minute {
 			t.Errorf("slowed: %+v", s)
 		}
 		if _, ok := w.engine.LaneState(t.Context(), diaphone.Lane{App: "1", Credential: "other"}); ok {

@@ -114,7 +114,7 @@ func TestWhyAPhoneDidNotRing(t *testing.T) {
 			if x.Because.Code != code || !strings.Contains(x.Because.Do, do) {
 				t.Errorf("%+v, want %s", x.Because, c.want)
 			}
-			if x.Message == nil || x.Message.ID != id || x.HistoryKept != 7*24*3600 || (x.Live == nil) != (x.Devices != nil && len(x.Devices) == 1 && x.Devices[0].Device == nil) {
+			if x.Message == nil || x.Message.ID != id || x.HistoryKept != 7*24*3600 || (x.Live == nil) != (len(x.Devices) == 1 && x.Devices[0].Device == nil) {
 				t.Errorf("%+v", x)
 			}
 			for _, d := range x.Devices {
