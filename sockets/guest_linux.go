@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,7 @@ type guest struct {
 	porch *porch
 	shard *shard
 	fd    int
-	from  unix.Sockaddr
+	from  syscall.Sockaddr
 	name  string // from, as text; empty: not asked for yet
 	rest  []byte // of a request that has not come whole
 	parts int    // in which it has come so far

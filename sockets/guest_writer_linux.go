@@ -137,7 +137,6 @@ func (s *guestSock) SetWriteDeadline(time.Time) error { return nil }
 func (s *guestSock) adopt(c *Conn) (read func(early []byte)) {
 	g := s.guest
 	g.shard.part(g, false)
-	tune(g.fd, c.engine.config)
 	l := &epollLink{conn: c, shard: g.shard, fd: g.fd, generation: g.generation}
 	c.link, c.place = l, g.fd
 	return l.enter

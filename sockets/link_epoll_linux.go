@@ -3,6 +3,7 @@ package sockets
 import (
 	"errors"
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -182,18 +183,18 @@ func (l *epollLink) shut(_ *Conn, stuck bool) {
 }
 
 func (l *epollLink) remote() net.Addr {
-	from, err := unix.Getpeername(l.fd)
+	from, err := syscall.Getpeername(l.fd)
 	if err != nil {
 		return nil
 	}
 	return addrOf(from)
 }
 
-func addrOf(from unix.Sockaddr) net.Addr {
+func addrOf(from syscall.Sockaddr) net.Addr {
 	switch a := from.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
 	}
 	return nil

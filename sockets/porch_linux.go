@@ -25,6 +25,7 @@ type porch struct {
 	poller *epollPoller
 	file   *os.File // a duplicate of the listener's descriptor
 	raw    syscall.RawConn
+	heirs  bool // who comes now has the listener's options; known to accept only
 
 	mu    sync.Mutex
 	shown []shown // and not fetched by Accept
@@ -150,10 +151,15 @@ func (p *porch) Close() error {
 func (p *porch) accept() {
 	var fault error
 	rest := acceptRest
+	passesOn := false
+	_ = p.raw.Control(func(fd uintptr) { passesOn = tune(int(fd), p.engine.config) })
 	let := func(fd uintptr) bool {
 		for range turn {
-			if fault = p.welcome(int(fd)); fault != nil {
-				return !errors.Is(fault, unix.EAGAIN)
+			if fault = p.welcome(int(fd)); errors.Is(fault, unix.EAGAIN) {
+				p.heirs = passesOn // all have been let in who came before it had them
+				return false
+			} else if fault != nil {
+				return true
 			}
 			rest = acceptRest
 		}
@@ -176,11 +182,14 @@ func (p *porch) accept() {
 const acceptRest = 5 * time.Millisecond
 
 func (p *porch) welcome(listener int) error {
-	fd, from, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	// unix.Accept4 would ask the kernel once more, for the protocol of the address.
+	fd, from, err := syscall.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	if err != nil {
 		return err
 	}
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if !p.heirs {
+		tune(fd, p.engine.config)
+	}
 	s := p.poller.shards[fd%len(p.poller.shards)]
 	g := &guest{porch: p, shard: s, fd: fd, from: from, since: p.engine.wheel.now.Load()}
 	if err := s.register(g, fd); err != nil {

@@ -71,6 +71,15 @@ func newHouse(t *testing.T, c PorchConfig) *house {
 // build makes a house whose clock runs, or stands still until pass moves it.
 func build(t *testing.T, c PorchConfig, runs bool) *house {
 	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return buildAt(t, l, c, runs)
+}
+
+func buildAt(t *testing.T, l net.Listener, c PorchConfig, runs bool) *house {
+	t.Helper()
 	h := &house{Engine: New(Config{PingAfter: time.Second})} // for a fine tick
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan struct{})
@@ -81,11 +90,11 @@ func build(t *testing.T, c PorchConfig, runs bool) *house {
 	if runs {
 		go run()
 	}
-	h.Server = httptest.NewUnstartedServer(h)
+	h.Server = &httptest.Server{Config: &http.Server{Handler: h}}
 	c.Handler = h
 	c.Quick = func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/quick") }
 	h.Config.ReadHeaderTimeout = c.Patience // as the gateway has it
-	h.Listener = h.Porch(h.Listener, c)
+	h.Listener = h.Porch(l, c)
 	h.Start()
 	t.Cleanup(func() {
 		h.Close()

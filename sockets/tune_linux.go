@@ -6,10 +6,12 @@ import "golang.org/x/sys/unix"
 // defaults 4 MB pile up before a write is refused, with this 114 KB (measured).
 const notSent = 16 << 10
 
-// tune sets what Go does not. Refusals are ignored: not every socket is TCP, and
-// a connection without these options works too.
-func tune(fd int, c Config) {
+// tune sets the options of a connection, or of a listener from which all connections
+// inherit them, unless it is false: MPTCP (RFC 8684) does not know all of them. A
+// connection without works too.
+func tune(fd int, c Config) bool {
 	unanswered := int((c.PingAfter + missesAllowed*c.PongWait).Milliseconds())
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent)
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, unanswered)
+	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) == nil &&
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent) == nil &&
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, unanswered) == nil
 }
