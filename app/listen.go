@@ -20,8 +20,11 @@ func listen(address string) (net.Listener, error) {
 		return passed(os.Getenv("LISTEN_FDS"))
 	}
 	// Dead peers are found by pings, and by the server's time-outs before a request:
-	// the kernel's probes would cost four system calls for each connection.
-	l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", address)
+	// the kernel's probes would cost four system calls for each connection. Connections
+	// of a listener that speaks Multipath TCP inherit no options from it.
+	config := net.ListenConfig{KeepAlive: -1}
+	config.SetMultipathTCP(false)
+	l, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; free the port or choose another address", address, err)
 	}
