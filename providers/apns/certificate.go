@@ -126,7 +126,7 @@ func topicsOf(c *x509.Certificate) (topics []string) {
 			continue // unreadable: the UID is what is sure
 		}
 		for _, v := range list {
-			if v.Tag == asn1.TagUTF8String && every(string(v.Bytes), isTopic) {
+			if v.Tag == asn1.TagUTF8String && len(v.Bytes) > 0 && every(string(v.Bytes), isTopic) {
 				topics = append(topics, string(v.Bytes))
 			}
 		}

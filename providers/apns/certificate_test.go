@@ -1,6 +1,8 @@
 package apns
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"os"
 	"slices"
@@ -137,6 +139,20 @@ func TestProbeOfCertificates(t *testing.T) {
 	if f := open(t, c).Probe(providertest.Bounded(t)); f.Grade != providers.Faulty || f.Reason != "BadCertificate" {
 		t.Errorf("%+v", f)
 	}
+}
+
+// FuzzTopics: whatever stands in the extension, what comes out of it are topics.
+func FuzzTopics(f *testing.F) {
+	f.Add([]byte{0x30, 0x12, 0x0c, 0x09, 'c', 'o', 'm', '.', 'a', '.', 'b', '-', '1', 0x30, 0x05, 0x0c, 0x03, 'a', 'p', 'p'})
+	f.Add([]byte{0x30, 0x80, 0x0c})
+	f.Add([]byte{0x30, 0x05, 0x0c, 0x03, 'a', '\n', 'b'})
+	f.Fuzz(func(t *testing.T, der []byte) {
+		for _, topic := range topicsOf(&x509.Certificate{Extensions: []pkix.Extension{{Id: extensionTopics, Value: der}}}) {
+			if !every(topic, isTopic) {
+				t.Errorf("%q", topic)
+			}
+		}
+	})
 }
 
 func TestCertificatesAsTheyAreGiven(t *testing.T) {

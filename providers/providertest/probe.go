@@ -83,12 +83,7 @@ func testProbeSilence(t *testing.T, s Subject) {
 		return
 	}
 	release := make(chan struct{})
-	b := s.against(t, func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-r.Context().Done():
-		case <-release:
-		}
-	})
+	b := s.against(t, hang(release))
 	defer close(release)
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()

@@ -22,14 +22,19 @@ func (b *bench) isSilence(o diaphone.Outcome) {
 	}
 }
 
-func testHang(t *testing.T, s Subject) {
-	release := make(chan struct{})
-	b := s.against(t, func(_ http.ResponseWriter, r *http.Request) {
+// hang answers nothing until it is released.
+func hang(release <-chan struct{}) http.HandlerFunc {
+	return func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 		case <-release:
 		}
-	})
+	}
+}
+
+func testHang(t *testing.T, s Subject) {
+	release := make(chan struct{})
+	b := s.against(t, hang(release))
 	defer close(release)
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
