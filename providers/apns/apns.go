@@ -1,7 +1,6 @@
 // Package apns sends notifications through Apple's Push Notification service
-// with a token-signing key or a certificate. sideshow/apns2 shapes the requests;
-// underneath are a connection pool, provider tokens and a reading of the answers
-// of our own.
+// with a token-signing key or a certificate. Connections are net/http's, in a pool
+// of our own; sideshow/apns2 knows Apple's words.
 //
 // One Provider serves one credential: one key, one environment, one bundle id.
 // Connections are never shared between keys, for APNs answers
@@ -39,12 +38,12 @@ const (
 // Provider sends through one APNs credential. It is safe for concurrent use,
 // opens connections when it is first used, and starts no goroutine before.
 type Provider struct {
-	client *apns2.Client
-	pool   *pool
-	pass   *pass // nil: a key
-	place  string
-	bundle string
-	last   atomic.Pointer[rendered]
+	pool    *pool
+	pass    *pass // nil: a key
+	place   string
+	devices string // what the URL of every device begins with
+	bundle  string
+	last    atomic.Pointer[rendered]
 }
 
 // rendered is the message sent last. A message goes to many devices one after
@@ -52,6 +51,7 @@ type Provider struct {
 // rendering; nothing depends on it.
 type rendered struct {
 	message *diaphone.Message
+	header  http.Header // what all of its requests have alike
 	*rendering
 }
 
@@ -72,19 +72,12 @@ func New(c Config) (*Provider, error) {
 	if size == 0 {
 		size = defaultConnections
 	}
-	p := newPool(size, id.signer, dialer(c.transport(id.pass), address))
 	return &Provider{
-		client: &apns2.Client{
-			Host: "https://" + address,
-			HTTPClient: &http.Client{
-				Transport:     &roundTripper{pool: p},
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			},
-		},
-		pool:   p,
-		pass:   id.pass,
-		place:  fmt.Sprintf("APNs (%s, %s)", c.Environment, address),
-		bundle: c.Topic,
+		pool:    newPool(size, id.signer, dialer(c.transport(id.pass), address)),
+		pass:    id.pass,
+		place:   fmt.Sprintf("APNs (%s, %s)", c.Environment, address),
+		devices: "https://" + address + "/3/device/",
+		bundle:  c.Topic,
 	}, nil
 }
 
@@ -153,16 +146,8 @@ func (p *Provider) try(ctx context.Context, d *diaphone.Delivery) (*attempt, dia
 			return a, *o
 		}
 	}
-	a.token, a.payload, a.expiration = token, r.payload(d.ID), r.expiration
-	// The payload and the expiration are in the attempt; see dress.
-	_, err = p.client.PushWithContext(withAttempt(ctx, a), &apns2.Notification{
-		ApnsID:      d.ID,
-		DeviceToken: token,
-		Topic:       r.topic,
-		CollapseID:  r.collapseID,
-		Priority:    r.priority,
-		PushType:    apns2.EPushType(r.pushType),
-	})
+	a.url, a.token, a.id, a.header, a.payload = p.devices+token, token, d.ID, r.header, r.payload(d.ID)
+	err = p.pool.send(ctx, a)
 	if a.answer.Status == 0 {
 		return a, unanswer(err, token, a.bearer.jwt)
 	}
@@ -173,22 +158,28 @@ func (p *Provider) try(ctx context.Context, d *diaphone.Delivery) (*attempt, dia
 	return a, o
 }
 
-func (p *Provider) rendering(m *diaphone.Message) (*rendering, error) {
+func (p *Provider) rendering(m *diaphone.Message) (*rendered, error) {
 	if last := p.last.Load(); last != nil && last.message == m {
-		return last.rendering, nil
+		return last, nil
 	}
 	r, err := p.render(m)
-	if err == nil {
-		p.last.Store(&rendered{message: m, rendering: r})
+	if err != nil {
+		return nil, err
 	}
-	return r, err
+	made := &rendered{message: m, rendering: r, header: http.Header{}}
+	made.header.Set("Content-Type", "application/json; charset=utf-8")
+	for name, value := range r.fields() {
+		made.header.Set(name, value)
+	}
+	p.last.Store(made)
+	return made, nil
 }
 
 // judge turns an answer into the outcome.
 func judge(a *attempt) diaphone.Outcome {
 	now := time.Now()
 	o := a.reply.outcome(a.answer, now)
-	if id := a.answer.Header.Get("Apns-Id"); isUUID(id) && !exchange.Leaks(id, a.token) {
+	if id := a.answer.Header.Get("Apns-Id"); id == a.id || isUUID(id) && !exchange.Leaks(id, a.token) {
 		o.ProviderID = id
 	}
 	if a.again {

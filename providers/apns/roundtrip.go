@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -14,12 +14,13 @@ import (
 	"github.com/diaphone-dev/diaphone/providers/internal/exchange"
 )
 
-// attempt is one Send on its way through apns2 and net/http: what apns2 cannot
-// carry goes down in it, what apns2 hides comes up.
+// attempt is one Send on its way through the pool, and what came back.
 type attempt struct {
-	token      string // the device's, for keeping it out of texts
-	payload    []byte
-	expiration string
+	url     string
+	token   string // the device's, for keeping it out of texts
+	id      string
+	header  http.Header // what the message's requests have alike; read-only
+	payload []byte
 
 	answer exchange.Answer
 	reply  reply  // the answer, understood
@@ -27,90 +28,70 @@ type attempt struct {
 	again  bool   // it was called expired, and so was the one before
 }
 
-type attemptKey struct{}
-
-func withAttempt(ctx context.Context, a *attempt) context.Context {
-	return context.WithValue(ctx, attemptKey{}, a)
-}
-
-// roundTripper stands under apns2's HTTP client.
-type roundTripper struct {
-	pool *pool
-}
-
 // maxResends bounds how often one request may run into connections that are
 // just going away.
 const maxResends = 8
 
-// RoundTrip sends the request on a stream of the pool. It repeats only what
-// HTTP/2 proves not to have been processed (RFC 9113 §8.7); to the outside that
-// is one attempt.
-func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
-	a, _ := req.Context().Value(attemptKey{}).(*attempt)
-	if a == nil {
-		return nil, errors.New("apns: the request has no attempt")
-	}
-	var err error
+// send makes the attempt on a stream of the pool. It repeats only what HTTP/2
+// proves not to have been processed (RFC 9113 §8.7); to the outside that is one
+// attempt.
+func (p *pool) send(ctx context.Context, a *attempt) (err error) {
 	for range maxResends {
-		var resp *http.Response
-		if resp, err = t.once(req, a); err == nil {
-			return resp, nil
-		}
-		if !unprocessed(err) || req.Context().Err() != nil {
+		if err = p.once(ctx, a); err == nil || !unprocessed(err) || ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, err
+	return err
 }
 
 // once makes one try on one connection.
-func (t *roundTripper) once(req *http.Request, a *attempt) (*http.Response, error) {
-	g := t.pool.acquire(req.Context())
-	if g.err != nil {
-		return nil, g.err
-	}
-	resp, err := g.conn.cc.RoundTrip(dress(req, a, g.token))
+func (p *pool) once(ctx context.Context, a *attempt) error {
+	req, err := a.request(ctx)
 	if err != nil {
-		t.pool.settle(g.conn, unanswered)
-		return nil, err
+		return err
+	}
+	g := p.acquire(ctx)
+	if g.err != nil {
+		return g.err
+	}
+	if g.token.jwt != "" { // else the connection's certificate speaks for us
+		req.Header.Set("Authorization", "bearer "+g.token.jwt)
+	}
+	resp, err := g.conn.cc.RoundTrip(req) //nolint:bodyclose // exchange.Read closes it
+	if err != nil {
+		p.settle(g.conn, unanswered)
+		return err
 	}
 	a.bearer = g.token
 	a.answer = exchange.Read(resp, maxAnswer)
 	a.reply = read(a.answer, a.token, a.bearer.jwt)
-	t.pool.settle(g.conn, t.result(a))
-	resp.Body = io.NopCloser(bytes.NewReader(a.answer.Body))
-	return resp, nil
+	p.settle(g.conn, p.result(a))
+	return nil
 }
 
 // result tells the pool what the answer says of the connection. An expired
 // provider token ends it: the new one begins on a new connection, for changing it
 // here may come too early for Apple's taste.
-func (t *roundTripper) result(a *attempt) result {
+func (p *pool) result(a *attempt) result {
 	if a.reply.effect != refresh {
 		return a.reply.result()
 	}
-	if a.again = t.pool.signer.expired(a.bearer, time.Now()); a.again {
+	if a.again = p.signer.expired(a.bearer, time.Now()); a.again {
 		return answered
 	}
 	return outdated
 }
 
-// dress gives the request as it goes over the wire. apns2 cannot say "expires at
-// 0", its token swallows errors of signing, and its encoding of the payload
-// through encoding/json makes six bytes of each <, > and &.
-func dress(req *http.Request, a *attempt, b bearer) *http.Request {
-	r := req.WithContext(req.Context())
-	r.Header = req.Header.Clone()
-	if b.jwt != "" { // else the connection's certificate speaks for us
-		r.Header.Set("Authorization", "bearer "+b.jwt)
+// request is what goes over the wire, but for the provider token.
+func (a *attempt) request(ctx context.Context) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, bytes.NewReader(a.payload))
+	if err != nil {
+		return nil, err
 	}
-	if a.expiration != "" {
-		r.Header.Set(headerExpiration, a.expiration)
-	}
-	r.Body = io.NopCloser(bytes.NewReader(a.payload))
-	r.ContentLength = int64(len(a.payload))
-	r.GetBody = nil
-	return r
+	r.GetBody = nil // net/http must not repeat it
+	r.Header = maps.Clone(a.header)
+	r.Header.Set("apns-id", a.id)
+	return r, nil
 }
 
 // Texts of net/http's errors for requests that a connection did not take: its

@@ -118,13 +118,11 @@ func read(a exchange.Answer, secrets ...string) reply {
 		Reason    string `json:"reason"`
 		Timestamp int64  `json:"timestamp"` // milliseconds, with 410
 	}
-	if json.Unmarshal(a.Body, &body) != nil {
+	// A success has no reason.
+	if a.Status != http.StatusOK && json.Unmarshal(a.Body, &body) != nil {
 		body.Reason, body.Timestamp = "", 0
 	}
 	w := word{status: a.Status, reason: exchange.Word(body.Reason, secrets...)}
-	if a.Status == http.StatusOK {
-		w.reason = "" // a success has none
-	}
 	r := reply{word: w, rule: ruleOf(w)}
 	if r.verdict == diaphone.Gone && body.Timestamp > 0 {
 		r.goneSince = time.UnixMilli(body.Timestamp)

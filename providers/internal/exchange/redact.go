@@ -39,7 +39,7 @@ func Quote(text string, secrets ...string) string {
 // Word gives a vendor's one-word reason, or "" when it is anything else. Names
 // of reasons have letters and underscores only, so a token never passes for one.
 func Word(s string, secrets ...string) string {
-	if len(s) > maxWordSize {
+	if s == "" || len(s) > maxWordSize {
 		return ""
 	}
 	for i := range len(s) {
