@@ -110,16 +110,27 @@ func (x index) decode(k, value []byte) (chunk, error) {
 }
 
 func decodePairs(r reader) ([]pair, error) {
-	pairs := make([]pair, r.count(), maxChunk+1)
+	pairs := make([]pair, 0, maxChunk+1)
+	err := eachPair(r, func(p pair) bool {
+		pairs = append(pairs, p)
+		return true
+	})
+	return pairs, err
+}
+
+// eachPair calls visit for the pairs of a chunk, ascending, until it says stop.
+func eachPair(r reader, visit func(pair) (more bool)) error {
 	last := pair{}
-	for i := range pairs {
+	for range r.count() {
 		if up := r.uint(); up > 0 {
 			last = pair{hash: last.hash + up}
 		}
 		last.num += r.uint()
-		pairs[i] = last
+		if r.err == nil && !visit(last) {
+			return nil
+		}
 	}
-	return pairs, r.end()
+	return r.end()
 }
 
 func (x index) write(c chunk) error {
@@ -142,19 +153,27 @@ func (x index) write(c chunk) error {
 
 // chunkOf gives the chunk that holds the pair, or would.
 func (x index) chunkOf(p pair) (chunk, error) {
+	k, v := x.find(p)
+	if k == nil {
+		return chunk{key: appKey(x.app)}, nil
+	}
+	return x.decode(k, v)
+}
+
+// find gives the stored form of that chunk; nil: there is none.
+func (x index) find(p pair) (k, v []byte) {
 	c := x.t.bucket(x.in).Cursor()
 	want := chunkKey(x.app, p)
-	k, v := c.Seek(want)
-	if k == nil {
+	if k, v = c.Seek(want); k == nil {
 		k, v = c.Last()
 	}
 	if k != nil && bytes.Compare(k, want) > 0 {
 		k, v = c.Prev()
 	}
 	if !bytes.HasPrefix(k, appKey(x.app)) {
-		return chunk{key: appKey(x.app)}, nil
+		return nil, nil
 	}
-	return x.decode(k, v)
+	return k, v
 }
 
 // add puts an entry in; being there already costs no write.
@@ -203,29 +222,32 @@ func (x index) remove(p pair) error {
 // ascending, until it says stop.
 func (x index) after(hash, num uint64, visit func(num uint64) (more bool)) error {
 	from := pair{hash, num + 1}
-	c, err := x.chunkOf(from)
-	if err != nil {
-		return err
-	}
 	more := true
-	each := func(pairs []pair) bool {
-		start, _ := slices.BinarySearchFunc(pairs, from, comparePairs)
-		for _, p := range pairs[start:] {
-			more = more && p.hash == hash && visit(p.num)
-			if !more {
-				return false
-			}
+	each := func(k, v []byte) (err error) {
+		r, err := open(x.in, k, v)
+		if err == nil {
+			err = eachPair(r, func(p pair) bool {
+				if comparePairs(p, from) >= 0 {
+					more = p.hash == hash && visit(p.num)
+				}
+				return more
+			})
 		}
-		return true
-	}
-	if !each(c.pairs) {
+		if err != nil {
+			return x.t.bad(x.in, k, v, err)
+		}
 		return nil
 	}
-	x.t.scan(x.in, appKey(x.app), append(slices.Clone(c.key), 0), func(k, v []byte) bool {
-		if c, err = x.decode(k, v); err != nil {
-			return false
+	first, v := x.find(from)
+	if first != nil {
+		if err := each(first, v); err != nil || !more {
+			return err
 		}
-		return each(c.pairs)
+	}
+	var err error
+	x.t.scan(x.in, appKey(x.app), append(bytes.Clone(first), 0), func(k, v []byte) bool {
+		err = each(k, v)
+		return more && err == nil
 	})
 	return err
 }
