@@ -80,7 +80,7 @@ func decode[T any](body []byte) (v T, err error) {
 	if err := checkDepth(body); err != nil {
 		return v, err
 	}
-	err = json.Unmarshal(body, &v, json.RejectUnknownMembers(true), json.WithUnmarshalers(json.UnmarshalFromFunc(refuseNull)))
+	err = json.Unmarshal(body, &v, strict)
 	var (
 		semantic  *json.SemanticError
 		syntactic *jsontext.SyntacticError
@@ -95,6 +95,9 @@ func decode[T any](body []byte) (v T, err error) {
 	}
 	return v, &diaphone.Error{Code: diaphone.Malformed, Detail: "the body could not be read", Err: err}
 }
+
+// strict is made once, for what it finds out of a type it keeps.
+var strict = json.JoinOptions(json.RejectUnknownMembers(true), json.WithUnmarshalers(json.UnmarshalFromFunc(refuseNull)))
 
 var errNull = errors.New("null")
 

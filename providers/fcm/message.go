@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-
-	"firebase.google.com/go/v4/messaging"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/providers/internal/exchange"
@@ -23,22 +20,17 @@ const payloadLimit = 4096
 // rendering is a message as every device is sent it, but for its token and the
 // delivery's id.
 type rendering struct {
-	typed *messaging.Message // for the SDK; read-only
-	rest  []byte             // the message object without "data", "token" and its closing brace
-	data  []byte             // the data object without its closing brace
-	ttl   int                // seconds that were left
+	rest []byte // the message object without "data", "token" and its closing brace
+	data []byte // the data object without its closing brace
+	ttl  int    // seconds that were left
 }
 
 // render builds the message. Its errors point at the field at fault.
 func render(m *diaphone.Message, ttl int) (*rendering, error) {
-	typed, err := typedOf(m, ttl)
-	if err != nil {
+	if err := check(m); err != nil {
 		return nil, err
 	}
-	message, err := jsonOf(typed)
-	if err != nil {
-		return nil, err
-	}
+	message := objectOf(m, ttl)
 	if err := override(message, m.Notification); err != nil {
 		return nil, err
 	}
@@ -47,7 +39,7 @@ func render(m *diaphone.Message, ttl int) (*rendering, error) {
 		return nil, err
 	}
 	delete(message, "data")
-	r := &rendering{typed: typed, ttl: ttl}
+	r := &rendering{ttl: ttl}
 	if r.rest, err = unclosed(message); err != nil {
 		return nil, err
 	}
@@ -83,43 +75,90 @@ func (r *rendering) body(delivery, token string) []byte {
 	return slices.Concat([]byte(`{"message":`), r.message(delivery, token), []byte{'}'})
 }
 
-// typedOf gives the message in the SDK's types. Priority and TTL are always
-// explicit: Google's pages disagree about their defaults.
-func typedOf(m *diaphone.Message, ttl int) (*messaging.Message, error) {
+// check refuses what the SDK would refuse.
+func check(m *diaphone.Message) error {
 	if m == nil || m.Notification == nil {
-		return nil, diaphone.InvalidField("/notification", "required", "the message has no notification")
+		return diaphone.InvalidField("/notification", "required", "the message has no notification")
 	}
-	n := m.Notification
-	if n.Image != "" {
-		if _, err := url.ParseRequestURI(n.Image); err != nil { // the SDK's own check
-			return nil, diaphone.InvalidField("/notification/image", "malformed", "image is not a URL that FCM accepts")
+	if image := m.Notification.Image; image != "" {
+		if _, err := url.ParseRequestURI(image); err != nil {
+			return diaphone.InvalidField("/notification/image", "malformed", "image is not a URL that FCM accepts")
 		}
 	}
-	life := time.Duration(ttl) * time.Second
-	t := &messaging.Message{
-		Data: n.Data,
-		Android: &messaging.AndroidConfig{
-			Priority:    string(n.EffectivePriority()),
-			TTL:         &life,
-			CollapseKey: n.CollapseID,
-		},
-	}
-	if n.Mode != diaphone.ModeVoIP { // calls to iOS take another way
-		t.APNS = apnsOf(m, ttl)
-	}
-	// A message with "notification" is shown by the system, and the app's code does
-	// not run; so a badge or a sound alone must not make one.
-	if n.Title != "" || n.Body != "" || n.Image != "" {
-		t.Notification = &messaging.Notification{Title: n.Title, Body: n.Body, ImageURL: n.Image}
-		t.Android.Notification = &messaging.AndroidNotification{Sound: n.Sound, Tag: n.CollapseID, NotificationCount: n.Badge}
-	}
-	return t, nil
+	return nil
 }
 
-// apnsOf says what FCM is to tell APNs, for iOS apps that hold FCM tokens
+// objectOf gives the message as a JSON object, for the publisher's fields to be merged
+// into; a test holds it to what the SDK's own types come to. Priority and TTL are
+// always explicit: Google's pages disagree about their defaults.
+func objectOf(m *diaphone.Message, ttl int) map[string]any {
+	n := m.Notification
+	android := map[string]any{
+		// The SDK says "high"; the API's own words are upper case (AndroidMessagePriority).
+		"priority": strings.ToUpper(string(n.EffectivePriority())),
+		"ttl":      strconv.Itoa(ttl) + "s",
+	}
+	setText(android, "collapse_key", n.CollapseID)
+	message := map[string]any{"android": android}
+	if len(n.Data) > 0 {
+		data := make(map[string]any, len(n.Data)+1)
+		for k, v := range n.Data {
+			data[k] = v
+		}
+		message["data"] = data
+	}
+	if n.Mode != diaphone.ModeVoIP { // calls to iOS take another way
+		message["apns"] = appleObjectOf(m, ttl)
+	}
+	if shows(n) {
+		shown, shade := map[string]any{}, map[string]any{}
+		setText(shown, "title", n.Title)
+		setText(shown, "body", n.Body)
+		setText(shown, "image", n.Image)
+		setText(shade, "sound", n.Sound)
+		setText(shade, "tag", n.CollapseID)
+		if n.Badge != nil {
+			shade["notification_count"] = *n.Badge
+		}
+		message["notification"], android["notification"] = shown, shade
+	}
+	return message
+}
+
+func setText(object map[string]any, name, text string) {
+	if text != "" {
+		object[name] = text
+	}
+}
+
+// shows tells whether the system shows the message, and the app's code does not run:
+// so a badge or a sound alone must not have a "notification".
+func shows(n *diaphone.Notification) bool { return n.Title != "" || n.Body != "" || n.Image != "" }
+
+// appleObjectOf is the part for APNs.
+func appleObjectOf(m *diaphone.Message, ttl int) map[string]any {
+	n := m.Notification
+	aps, headers := map[string]any{}, map[string]any{}
+	if n.Badge != nil {
+		aps["badge"] = *n.Badge
+	}
+	setText(aps, "sound", n.Sound)
+	if n.Silent() {
+		aps["content-available"] = 1
+	}
+	if n.Image != "" {
+		aps["mutable-content"] = 1
+	}
+	for name, value := range appleHeaders(m, ttl) {
+		headers[name] = value
+	}
+	return map[string]any{"headers": headers, "payload": map[string]any{"aps": aps}}
+}
+
+// appleHeaders say what FCM is to tell APNs, for iOS apps that hold FCM tokens
 // (firebase_messaging): without push type, priority 5 and content-available a
 // data message does not wake them.
-func apnsOf(m *diaphone.Message, ttl int) *messaging.APNSConfig {
+func appleHeaders(m *diaphone.Message, ttl int) map[string]string {
 	n := m.Notification
 	headers := map[string]string{"apns-push-type": "background", "apns-priority": "5"}
 	if !n.Silent() {
@@ -137,29 +176,7 @@ func apnsOf(m *diaphone.Message, ttl int) *messaging.APNSConfig {
 	if n.CollapseID != "" {
 		headers["apns-collapse-id"] = n.CollapseID
 	}
-	return &messaging.APNSConfig{Headers: headers, Payload: &messaging.APNSPayload{Aps: &messaging.Aps{
-		Badge:            n.Badge,
-		Sound:            n.Sound,
-		ContentAvailable: n.Silent(),
-		MutableContent:   n.Image != "",
-	}}}
-}
-
-// jsonOf gives the message as the JSON object to merge into.
-func jsonOf(typed *messaging.Message) (map[string]any, error) {
-	text, err := typed.MarshalJSON()
-	if err != nil {
-		return nil, fmt.Errorf("encode the FCM message: %w", err)
-	}
-	message, err := exchange.Object(text)
-	if err != nil {
-		return nil, fmt.Errorf("encode the FCM message: %w", err)
-	}
-	// The SDK accepts "high" only and sends it so; the API's own words are upper
-	// case (AndroidMessagePriority).
-	android := message["android"].(map[string]any)
-	android["priority"] = strings.ToUpper(android["priority"].(string))
-	return message, nil
+	return headers
 }
 
 // override merges what the publisher set last.

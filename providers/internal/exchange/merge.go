@@ -45,15 +45,3 @@ func Merge(target, patch map[string]any) {
 		}
 	}
 }
-
-// Encode writes compact JSON with sorted keys. It leaves <, > and & alone:
-// encoding/json would make six bytes of each, and vendors count bytes.
-func Encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimRight(b.Bytes(), "\n"), nil
-}
