@@ -18,7 +18,8 @@ type attempted struct {
 	device  diaphone.DeviceID // that an attempt was made for
 	again   *retrial          // the attempt may be made elsewhere
 
-	launched bool // it has taken a slot as an attempt, and counts as in flight until it is durable
+	lag      time.Duration // from its launch until it ran
+	launched bool          // it has taken a slot as an attempt, and counts as in flight until it is durable
 }
 
 // ended is the result of a delivery that needed no attempt.
@@ -85,6 +86,7 @@ func tokenOf(d *diaphone.Device, kind diaphone.TokenKind) *diaphone.Token {
 // collect takes an ended attempt into the lane's state: what it means for the
 // lane happens at once, what it means for the delivery waits to be settled.
 func (l *lane) collect(a attempted) {
+	l.window.started(a.lag)
 	if a.wait != nil {
 		recalled := l.recalled[a.held.batch.Message.ID]
 		if !recalled && l.await(a.wait) {

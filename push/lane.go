@@ -180,9 +180,14 @@ func (l *lane) launch(attempts context.Context, now time.Time) (wait time.Durati
 		l.flying++
 		l.results = append(l.results, a)
 	}
-	for l.flying < l.window.open {
+	room := l.flying < l.window.open
+	for ; room; room = l.flying < l.window.open {
 		h, item, ok := l.work.peek(now)
 		if !ok {
+			break
+		}
+		if l.flying >= l.window.room(h.batch.Urgent) {
+			room = false
 			break
 		}
 		if l.putOff(h, item, now) {
@@ -194,13 +199,15 @@ func (l *lane) launch(attempts context.Context, now time.Time) (wait time.Durati
 		l.work.pop()
 		l.flying++
 		l.aloft[h.batch.Message.ID]++
+		at := time.Now()
 		go func() {
+			lag := time.Since(at)
 			a := l.attempt(attempts, h, item)
-			a.launched = true
+			a.launched, a.lag = true, lag
 			l.ended <- a
 		}()
 	}
-	if l.more && !l.adrift && l.flying < l.window.open {
+	if l.more && !l.adrift && room {
 		return 0 // ran dry although the store may hold more
 	}
 	return l.claimAt.Sub(now)

@@ -65,6 +65,27 @@ func TestAnswersFromBeforeThePauseDoNotEndIt(t *testing.T) {
 	})
 }
 
+// A message to one person finds a slot free while a broadcast holds all that it may.
+func TestABroadcastLeavesSlotsToTheUrgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, diaphone.Credential{Concurrency: 128}, func(d *diaphone.Delivery, nth int) diaphone.Outcome {
+			time.Sleep(10 * time.Second) //nolint:forbidigo // virtual time
+			return accept(d, nth)
+		})
+		defer w.run()()
+		w.devices(400, "news")
+		w.send(toChannel("news"), 3600, diaphone.Always)
+		time.Sleep(time.Second) //nolint:forbidigo // virtual time
+		sent := time.Now()
+		w.send(diaphone.Audience{Devices: []diaphone.DeviceID{"phone-7"}}, 3600, diaphone.Always)
+		time.Sleep(time.Second) //nolint:forbidigo // virtual time
+		all := w.vendor.sendings()
+		if n := len(all); n != 127 || all[n-1].at.Before(sent) {
+			t.Errorf("%d attempts, the last %s after the broadcast began; want 126 of the broadcast and then one", n, all[n-1].at.Sub(sent))
+		}
+	})
+}
+
 // TestASettleOutageLongerThanTheLease: nothing is sent twice, nothing is stuck.
 func TestASettleOutageLongerThanTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -32,7 +32,7 @@ func BenchmarkAsleep(b *testing.B) {
 		{"64 clients publish, to one device each", accept(harness.Limited("fcm", "rate: 1"), ">= 8,000", "<= 25")},
 		{"the same, and all of it is sent", accept(nil, "", "")},
 		{"Web Push, encrypt and sign on one core", encrypt},
-		{"a store of 1,000,000 devices", million},
+		{fmt.Sprintf("a store of %d devices", *manyDevices), million},
 	} {
 		b.Run(m.name, func(b *testing.B) { t.add(b, m.name, m.measure(b)...) })
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -22,10 +23,12 @@ import (
 	"github.com/diaphone-dev/diaphone/test/harness"
 )
 
+// manyDevices is for a quick look: -devices=100000.
+var manyDevices = flag.Int("devices", 1_000_000, "devices of the large store")
+
 const (
-	manyDevices = 1_000_000
-	everyone    = diaphone.ChannelName("everyone")
-	tenant      = diaphone.AppID("1") // of the simulators' apps file
+	everyone = diaphone.ChannelName("everyone")
+	tenant   = diaphone.AppID("1") // of the simulators' apps file
 )
 
 // million measures a store of a million devices: what they take, what registering
@@ -35,7 +38,7 @@ func million(b *testing.B) []series {
 	w := harness.NewSims(b)
 	path := app.StorePath(w.DataDir())
 	apns := fill(b, path, func(register func([]diaphone.Device)) {
-		w.NewPhones(manyDevices, diaphone.IOS, "phone", func(some []harness.Phone) {
+		w.NewPhones(*manyDevices, diaphone.IOS, "phone", func(some []harness.Phone) {
 			devices := make([]diaphone.Device, len(some))
 			for i, p := range some {
 				devices[i] = usual(p.Name, diaphone.IOS, diaphone.Token{Kind: diaphone.TokenAPNs, Value: diaphone.Secret(p.Token)})
@@ -44,13 +47,15 @@ func million(b *testing.B) []series {
 		})
 	})
 	fcm := fill(b, filepath.Join(b.TempDir(), "fcm.db"), func(register func([]diaphone.Device)) {
-		for i := range manyDevices / 10_000 {
+		for i := range max(*manyDevices/10_000, 1) {
 			register(android(i*1000, 1000))
 		}
 	})
 	batches := planned(b, path)
 	w.StartGateway()
+	away(w, "apns", 20)
 	registrations, cpu := registrations(b, w)
+	w.Await(w.Send("team-1", "warm up"), time.Minute)
 	alone := lonely(b, w, 200, nil)
 	beside := broadcastToAll(b, w)
 	one := func(values ...float64) []float64 { return values }
@@ -160,7 +165,7 @@ func planned(b *testing.B, path string) (batches float64) {
 			b.Fatal(err)
 		}
 	}
-	all, _, err := s.Claim(ctx, storage.Claim{Lane: lane, Now: now.Add(time.Second), N: 2 * manyDevices, Lease: time.Hour})
+	all, _, err := s.Claim(ctx, storage.Claim{Lane: lane, Now: now.Add(time.Second), N: 2 * *manyDevices, Lease: time.Hour})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -168,7 +173,7 @@ func planned(b *testing.B, path string) (batches float64) {
 	for i := range all {
 		deliveries += len(all[i].Items)
 	}
-	if deliveries != manyDevices {
+	if deliveries != *manyDevices {
 		b.Fatalf("%d deliveries planned", deliveries)
 	}
 	shut(b, s)
@@ -197,7 +202,7 @@ func registrations(b *testing.B, w *harness.World) (rates, cpus []float64) {
 	for round := range rounds {
 		used := w.Gateway.CPU()
 		_, took := load(b, w, devices, func(i int) (method, path, body string) {
-			n := manyDevices + round*devices + i
+			n := *manyDevices + round*devices + i
 			return http.MethodPut, fmt.Sprintf("/v1/devices/phone-%d", n), fmt.Sprintf(
 				`{"platform":"ios","tokens":[{"kind":"apns","value":"%016x%016x%016x%016x"}],"user_id":"user-%d","channels":["others","city-%d","team-%d"]}`,
 				rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64(), n, n%500, n/10)
@@ -222,7 +227,7 @@ func lonely(b *testing.B, w *harness.World, n int, over <-chan struct{}) []time.
 	defer c.conn.Close()
 	var ids []diaphone.MessageID
 	for sending := true; sending && len(ids) < n; {
-		answer, err := c.call(publication(fmt.Sprintf("phone-%d", rand.IntN(manyDevices))))
+		answer, err := c.call(publication(fmt.Sprintf("phone-%d", rand.IntN(*manyDevices))))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -255,8 +260,6 @@ func idIn(b *testing.B, answer []byte) diaphone.MessageID {
 // broadcastToAll sends one message to everyone, and meanwhile others to one each.
 func broadcastToAll(b *testing.B, w *harness.World) []series {
 	b.Helper()
-	away(w, "apns", 20)
-	w.Await(w.Send("team-1", "warm up"), time.Minute)
 	used, before := w.Gateway.CPU(), w.Gateway.Memory()
 	id := w.Send(everyone, "hello")
 	over := make(chan struct{})
@@ -276,16 +279,16 @@ func broadcastToAll(b *testing.B, w *harness.World) []series {
 			<-look.C
 		}
 	})
-	beside := lonely(b, w, manyDevices, over)
+	beside := lonely(b, w, *manyDevices, over)
 	watching.Wait()
-	if b.Failed() || m.Counts.Delivered != manyDevices {
-		b.Fatalf("counts %+v, want %d delivered", m.Counts, manyDevices)
+	if b.Failed() || m.Counts.Delivered != int64(*manyDevices) {
+		b.Fatalf("counts %+v, want %d delivered", m.Counts, *manyDevices)
 	}
 	one := func(value float64) []float64 { return []float64{value} }
 	return []series{
 		{"p99 of a message to one beside the broadcast", "ms-p99-beside", "<= 2 x alone", one(percentile(beside, 99))},
 		{"memory that the broadcast adds at most", "MB", "<= 50", one(float64(peak-before) / 1e6)},
-		{"broadcast, APNs 20 ms away", "notifications/s", "", one(manyDevices / m.FinishedAt.Sub(m.AcceptedAt.Time).Seconds())},
-		{"gateway CPU of the broadcast", "µs/notification", "", one(each(w.Gateway.CPU()-used, manyDevices))},
+		{"broadcast, APNs 20 ms away", "notifications/s", "", one(float64(*manyDevices) / m.FinishedAt.Sub(m.AcceptedAt.Time).Seconds())},
+		{"gateway CPU of the broadcast", "µs/notification", "", one(each(w.Gateway.CPU()-used, *manyDevices))},
 	}
 }
