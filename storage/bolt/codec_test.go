@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,7 +81,7 @@ func drawTime(t *rapid.T, label string) time.Time {
 }
 
 func drawToken(t *rapid.T) diaphone.Token {
-	value := rapid.OneOf(rapid.String(), rapid.StringMatching(`[0-9a-f]{64}`), rapid.StringMatching(`[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)).Draw(t, "token")
+	value := rapid.OneOf(rapid.String(), rapid.StringMatching(`[0-9a-f]{64}`), rapid.StringMatching(`[A-Za-z0-9_-]{0,40}:?[A-Za-z0-9_-]{0,140}[\r\n:=]?`), rapid.StringMatching(`[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)).Draw(t, "token")
 	return diaphone.Token{
 		Kind:        rapid.SampledFrom([]diaphone.TokenKind{diaphone.TokenAPNs, diaphone.TokenFCM, "a-later-kind"}).Draw(t, "kind"),
 		Value:       diaphone.Secret(value),
@@ -113,6 +114,25 @@ func TestDeviceRecord(t *testing.T) {
 			t.Fatalf("got %+v, want %+v, %v", got, want, err)
 		}
 	})
+}
+
+func TestPackedTextIsSmall(t *testing.T) {
+	fcm := strings.Repeat("dAm_-", 4) + "Qz:APA91b" + strings.Repeat("xY7-", 32)
+	for _, c := range []struct {
+		text string
+		most int
+	}{
+		{strings.Repeat("0a", 32), 35}, {"0198c2a4-0000-7000-8000-000000000000", 18}, {fcm, 6 + (len(fcm)*3+3)/4}, {"plain text", 13},
+	} {
+		r := newRecord(0)
+		r.packed(c.text)
+		if n := len(r) - 1; n > c.most {
+			t.Errorf("%q takes %d bytes, want at most %d", c.text, n, c.most)
+		}
+		if back := (&reader{b: r[1:]}).packed(); back != c.text {
+			t.Errorf("%q comes back as %q", c.text, back)
+		}
+	}
 }
 
 func TestQueueRecords(t *testing.T) {

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -139,9 +140,32 @@ func (r *reader) packed() string {
 		return r.uuid()
 	case formUpper:
 		return strings.ToUpper(r.uuid())
+	case formBits:
+		return r.sixBits()
 	}
 	r.fail("unknown form of text")
 	return ""
+}
+
+func (r *reader) sixBits() string {
+	n, colon := r.number(), r.number()
+	if colon > n {
+		r.fail("colon behind the text")
+		return ""
+	}
+	letters := n
+	if colon > 0 {
+		letters--
+	}
+	b := r.raw((letters + 3) / 4 * 3)
+	if b == nil {
+		return ""
+	}
+	text := base64.RawURLEncoding.EncodeToString(b)[:letters]
+	if colon > 0 {
+		text = text[:colon-1] + ":" + text[colon-1:]
+	}
+	return text
 }
 
 func (r *reader) uuid() string {

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"hash/crc32"
@@ -53,9 +54,10 @@ const (
 	formHex   // lower-case hex, an even number of digits: half the bytes
 	formUUID  // canonical lower-case UUID: 16 bytes
 	formUpper // the same in upper case, as APNs answers
+	formBits  // base64url, perhaps with a colon in it, as FCM's tokens: six bits a character
 )
 
-// packed writes text, hex and UUIDs in their binary form.
+// packed writes text, and in binary form what has one that is surely smaller.
 func (r *record) packed(s string) {
 	if b, upper, ok := uuidBytes(s); ok {
 		if upper {
@@ -71,8 +73,37 @@ func (r *record) packed(s string) {
 		r.blob(b)
 		return
 	}
+	if bits, colon, ok := sixBits(s); ok {
+		r.byte(formBits)
+		r.number(len(s))
+		r.number(colon)
+		r.raw(bits)
+		return
+	}
 	r.byte(formPlain)
 	r.text(s)
+}
+
+// leastBits is how long a text has to be for six bits a character to be worth it.
+const leastBits = 32
+
+// sixBits packs a text of base64url's characters. colon is the place behind its one
+// colon; 0: it has none.
+func sixBits(s string) (bits []byte, colon int, ok bool) {
+	if len(s) < leastBits {
+		return nil, 0, false
+	}
+	before, after, found := strings.Cut(s, ":")
+	if found {
+		colon = len(before) + 1
+	}
+	text := before + after
+	// Whole groups of four have no bits to spare, so that every text comes back.
+	bits, err := base64.RawURLEncoding.DecodeString(text + "AAA"[:(4-len(text)%4)%4])
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which the decoder passes over
+		return nil, 0, false
+	}
+	return bits, colon, true
 }
 
 func uuidBytes(s string) (b [16]byte, upper, ok bool) {
