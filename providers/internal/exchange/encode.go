@@ -14,7 +14,7 @@ import (
 // encoding/json would make six bytes of each, and vendors count bytes. Every message
 // is rendered for each of its app's providers before it is accepted, so what
 // renderings are made of is written here; all else is left to encoding/json.
-func Encode(v any) ([]byte, error) { return appendJSON(make([]byte, 0, 512), v) }
+func Encode(v any) ([]byte, error) { return appendJSON(make([]byte, 0, 256), v) }
 
 func appendJSON(b []byte, v any) (_ []byte, err error) {
 	switch v := v.(type) {
@@ -23,8 +23,10 @@ func appendJSON(b []byte, v any) (_ []byte, err error) {
 	case int:
 		return strconv.AppendInt(b, int64(v), 10), nil
 	case map[string]any:
+		keys := slices.AppendSeq(make([]string, 0, len(v)), maps.Keys(v))
+		slices.Sort(keys)
 		b = append(b, '{')
-		for i, k := range slices.Sorted(maps.Keys(v)) {
+		for i, k := range keys {
 			if i > 0 {
 				b = append(b, ',')
 			}
