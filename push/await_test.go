@@ -76,6 +76,32 @@ func TestAPushWaitsForTheProof(t *testing.T) {
 	})
 }
 
+// A message to one person overtakes a broadcast that has waited for proofs in vain.
+func TestTheUrgentOvertakesWhatHasWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, diaphone.Credential{Concurrency: 4}, func(d *diaphone.Delivery, nth int) diaphone.Outcome {
+			time.Sleep(time.Second) //nolint:forbidigo // virtual time
+			return accept(d, nth)
+		})
+		until := time.Now().Add(3 * time.Second)
+		w.taken = func(diaphone.UserID) (bool, time.Time) {
+			if time.Now().Before(until) {
+				return false, until
+			}
+			return false, time.Time{}
+		}
+		defer w.run()()
+		w.devices(400, "news")
+		broadcast := w.send(toChannel("news"), 3600, diaphone.Away)
+		time.Sleep(5 * time.Second) //nolint:forbidigo // virtual time
+		if c := w.counts(broadcast); c.Delivered == 0 || c.Pending < 300 {
+			t.Errorf("%+v: the broadcast does not stand in the way", c)
+		}
+		urgent := w.send(diaphone.Audience{Devices: []diaphone.DeviceID{"phone-7"}}, 3600, diaphone.Always)
+		w.until(3*time.Second, w.finished(urgent))
+	})
+}
+
 // What waits when the engine stops is there at its next start.
 func TestWaitingSurvivesAStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

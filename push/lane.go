@@ -146,7 +146,7 @@ func (l *lane) refill(ctx context.Context, now time.Time) {
 	}
 	c := storage.Claim{Lane: l.id, Now: now, N: l.appetite - l.work.len(), Lease: lease}
 	if !hungry {
-		c.N, c.UrgentOnly = l.appetite-l.work.urgentItems, true
+		c.N, c.UrgentOnly = l.appetite-l.work.urgent.items, true
 	}
 	l.claimAt, l.more = now.Add(tick), true
 	if c.N <= 0 {

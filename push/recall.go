@@ -50,8 +50,8 @@ func (l *lane) recall(r recall) {
 	if l.aloft[r.message] > 0 {
 		l.recalled[r.message] = true // one of them may yet ask to wait for a proof
 	}
-	for _, queue := range [][]*held{l.work.urgent, l.work.bulk} {
-		for _, h := range queue {
+	for _, q := range l.work.queues() {
+		for _, h := range q.held {
 			if h.batch.Message.ID == r.message && h.until.After(l.turned) {
 				l.work.leave(h)
 				l.cancel(h)
@@ -65,7 +65,9 @@ func (l *lane) recall(r recall) {
 		}
 		return mine
 	}
-	l.work.again = deleteEach(l.work.again, end)
+	for _, q := range l.work.queues() {
+		q.again = deleteEach(q.again, end)
+	}
 	l.waiting.all = deleteEach(l.waiting.all, func(w waiting) bool { return end(single{w.held, w.item}) })
 	l.claimAt = l.turned
 }
