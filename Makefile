@@ -55,8 +55,12 @@ bin/golangci-lint: Makefile
 	@touch $@
 
 .PHONY: bench
-bench: build ## print the speed tables (several minutes)
+bench: build ## print the speed tables (a quarter of an hour)
 	$(GO) test -run '^$$' -bench . -benchtime 1x -count 1 -timeout 30m ./test/bench
+
+.PHONY: bench-asleep
+bench-asleep: ## print the speed table of the asleep side (ARGS=-devices=100000: a smaller large store)
+	$(GO) test -run '^$$' -bench Asleep -benchtime 1x -count 1 -timeout 30m ./test/bench $(ARGS)
 
 .PHONY: bench-sockets
 bench-sockets: ## print the speed table of the live side (gateway on core 0, load on core 1)
