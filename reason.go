@@ -18,4 +18,5 @@ const (
 	ReasonRetriesExhausted = "retries_exhausted"
 	ReasonUnknownAnswer    = "unknown_answer"
 	ReasonStoreUnavailable = "store_unavailable"
+	ReasonDeviceThrottled  = "device_throttled"
 )

@@ -99,6 +99,7 @@ var routes = []route{
 	{is: "GET /v1/messages/:message_id", class: native, foreign: 404},
 	{is: "POST /v1/messages/:message_id/cancel", class: native, foreign: 404},
 	{is: "GET /v1/messages/:message_id/deliveries", class: native, foreign: 404},
+	{is: "GET /v1/explain", class: native, foreign: own, path: "/v1/explain?message=:message_id&device=phone"},
 	{is: "GET /v1/devices", class: native, foreign: own},
 	{is: "PUT /v1/devices/:device_id", class: native, foreign: own, body: `{"platform":"ios"}`},
 	{is: "GET /v1/devices/:device_id", class: native, foreign: 404},

@@ -118,6 +118,8 @@ var meanings = map[string]sentences{
 	diaphone.ReasonUnknownAnswer:    {"The provider answered twice in a way that is documented nowhere, and the delivery was given up.", "Look at the status of the attempts; a proxy in between may have answered."},
 	diaphone.ReasonStoreUnavailable: {"The gateway's own store could not be read for a moment; the attempt is made a second later.", "Look at the gateway's log and disk if it lasts."},
 
+	diaphone.ReasonDeviceThrottled: {"The provider has asked to leave this phone alone for a while, for another message; this one waits for that too.", nothingYet},
+
 	// Attempts that got no answer, or were not sent.
 	"timeout":            {"The provider did not answer in time.", nothingYet},
 	"cancelled":          {"The attempt was cut short because the gateway was told to stop; it is made again.", ""},

@@ -50,10 +50,10 @@ func (l *lane) putOff(h *held, item storage.Item, now time.Time) bool {
 	}
 	l.work.pop()
 	l.flying++
-	r := ended(item, diaphone.Pending, "device_throttled")
+	r := ended(item, diaphone.Pending, diaphone.ReasonDeviceThrottled)
 	r.RetryAt = until.Add(jitter(throttled, 0))
 	if r.RetryAt.After(h.batch.Message.Expires) {
-		r.State, r.Reason, r.RetryAt = diaphone.Expired, "expired", time.Time{}
+		r.State, r.Reason, r.RetryAt = diaphone.Expired, diaphone.ReasonExpired, time.Time{}
 	}
 	l.results = append(l.results, attempted{held: h, result: r})
 	return true
