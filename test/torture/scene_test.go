@@ -86,6 +86,7 @@ func play(t *testing.T, sc *scene) verdict {
 	})
 	s.traffic = newTraffic(t, s.World, s.book, sc.load)
 	s.traffic.start(s.random.Uint64())
+	defer s.traffic.end() // should the trouble break off
 	sc.trouble(s)
 	s.well()
 	ended := time.Now()
