@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -104,23 +103,11 @@ func (c *Config) transport(p *pass) *http.Transport {
 // Render gives headers and payload as Send would send them. A message that has
 // no id yet is rendered with one of the right length, so that the size is exact.
 func (p *Provider) Render(m *diaphone.Message) (providers.Rendered, error) {
-	r, err := p.render(m)
+	r, err := render(m, p.bundle)
 	if err != nil {
 		return providers.Rendered{}, err
 	}
 	return providers.Rendered{Header: r.fields(), Payload: r.payload(exchange.SampleDelivery()), Limit: r.limit}, nil
-}
-
-// render refuses what the credential's certificate does not cover. Apple would
-// answer TopicDisallowed, which is otherwise the credential's fault and stops all
-// that it sends.
-func (p *Provider) render(m *diaphone.Message) (*rendering, error) {
-	r, err := render(m, p.bundle)
-	if err == nil && p.pass != nil && !r.foreign && !slices.Contains(p.pass.topics, r.topic) {
-		return nil, diaphone.InvalidField("/notification", "not_allowed",
-			"the app's APNs certificate does not cover pushes of type %s (topic %s): use a key (.p8) for them", r.pushType, r.topic)
-	}
-	return r, err
 }
 
 // Send makes one attempt.
@@ -142,7 +129,7 @@ func (p *Provider) try(ctx context.Context, d *diaphone.Delivery) (*attempt, dia
 			Err: errors.New("the device's APNs token is not hexadecimal; nothing was sent")}
 	}
 	if p.pass != nil {
-		if o := p.pass.lapsed(time.Now()); o != nil {
+		if o := p.pass.objection(&r.headers, time.Now()); o != nil {
 			return a, *o
 		}
 	}
@@ -162,7 +149,7 @@ func (p *Provider) rendering(m *diaphone.Message) (*rendered, error) {
 	if last := p.last.Load(); last != nil && last.message == m {
 		return last, nil
 	}
-	r, err := p.render(m)
+	r, err := render(m, p.bundle)
 	if err != nil {
 		return nil, err
 	}

@@ -138,16 +138,21 @@ func hasExtension(c *x509.Certificate, id asn1.ObjectIdentifier) bool {
 	return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(id) })
 }
 
-// lapsed is the outcome of an attempt with a certificate that is out of date, or
-// nil. Apple would end the handshake without a word, as any fault of a network
-// does.
-func (p *pass) lapsed(now time.Time) *diaphone.Outcome {
+// objection is the outcome of an attempt that need not be made with this
+// certificate, or nil. To one that is out of date Apple would end the handshake
+// without a word, as any fault of a network does; to a topic that it does not cover
+// Apple would answer TopicDisallowed, which is otherwise the credential's fault and
+// stops all that it sends.
+func (p *pass) objection(h *headers, now time.Time) *diaphone.Outcome {
 	o := &diaphone.Outcome{Verdict: diaphone.Denied}
 	switch {
 	case now.After(p.Leaf.NotAfter):
 		o.Reason, o.Err = certificateExpired, fmt.Errorf("the APNs certificate has expired on %s: make a new one on Apple's developer site", p.Leaf.NotAfter.Format(time.DateOnly))
 	case now.Before(p.Leaf.NotBefore):
 		o.Reason, o.Err = certificateEarly, fmt.Errorf("the APNs certificate is good from %s on: check this machine's clock", p.Leaf.NotBefore.Format(time.DateTime))
+	case !h.foreign && !slices.Contains(p.topics, h.topic):
+		o.Verdict, o.Reason = diaphone.Refused, certificateElsewhere
+		o.Err = fmt.Errorf("the APNs certificate does not cover pushes of type %s (topic %s): use a key (.p8) for them", h.pushType, h.topic)
 	default:
 		return nil
 	}
@@ -158,4 +163,6 @@ func (p *pass) lapsed(now time.Time) *diaphone.Outcome {
 const (
 	certificateExpired = "certificate_expired"
 	certificateEarly   = "certificate_not_yet_valid"
+
+	certificateElsewhere = "not_covered_by_certificate"
 )
