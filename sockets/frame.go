@@ -1,8 +1,8 @@
 package sockets
 
 import (
-	"bytes"
 	"encoding/binary"
+	"math"
 
 	"github.com/gobwas/ws"
 )
@@ -34,12 +34,20 @@ func Join(frames ...*Frame) *Frame {
 // Len gives the bytes on the wire, headers included.
 func (f *Frame) Len() int { return len(f.wire) }
 
+// compile writes a frame of one piece, not masked (RFC 6455 §5.2).
 func compile(op ws.OpCode, payload []byte) *Frame {
-	h := ws.Header{Fin: true, OpCode: op, Length: int64(len(payload))}
-	b := bytes.NewBuffer(make([]byte, 0, ws.HeaderSize(h)+len(payload)))
-	_ = ws.WriteHeader(b, h) // a bytes.Buffer never fails
-	b.Write(payload)
-	return &Frame{wire: b.Bytes()}
+	const final, two, eight = 0x80, 126, 127 // bytes of length behind it
+	n := len(payload)
+	b := append(make([]byte, 0, ws.MaxHeaderSize+n), final|byte(op))
+	switch {
+	case n < two:
+		b = append(b, byte(n))
+	case n <= math.MaxUint16:
+		b = binary.BigEndian.AppendUint16(append(b, two), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, eight), uint64(n))
+	}
+	return &Frame{wire: append(b, payload...)}
 }
 
 // maxReason is what a close frame has room for beside its code (RFC 6455 §5.5).

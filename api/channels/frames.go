@@ -182,9 +182,9 @@ func errorFrame(code int, message string) *sockets.Frame {
 }
 
 func connectionFrame(event string, data []byte) *sockets.Frame {
-	b := append([]byte(`{"event":`), quote(event)...)
-	b = append(b, `,"data":`...)
-	b = append(b, data...)
+	b := make([]byte, 0, len(event)+len(data)+32)
+	b = appendQuote(append(b, `{"event":`...), event)
+	b = append(append(b, `,"data":`...), data...)
 	return sockets.Text(append(b, '}'))
 }
 
