@@ -44,6 +44,10 @@ torture: ## kill gateways, fill their disks and fail their providers under load,
 	@command -v strace >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends strace; }
 	$(GO) test -v -count 1 -timeout 30m ./test/torture -whole $(ARGS)
 
+.PHONY: clock
+clock: ## set the clock of a running gateway by an hour; builds a Go whose clock can be set (minutes, the first time)
+	$(GO) test -v -count 1 -tags clock -timeout 20m ./test/clock
+
 .PHONY: lint
 lint: bin/golangci-lint ## gofmt, go vet and golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
