@@ -74,7 +74,7 @@ func (d *Door) Mount(e *echo.Echo) {
 	e.GET("/apps/:app/channels/:channel/stats", d.signed(d.channelStats))
 	e.POST("/apps/:app/users/:user/terminate_connections", d.signed(d.terminate))
 	e.Any("/apps/*", func(c echo.Context) error {
-		hide(c)
+		hide(c) // nobody's path may have anything in it
 		return c.String(http.StatusNotFound, "Not found")
 	})
 
