@@ -193,13 +193,14 @@ func benchQueue(b *testing.B, group int) {
 }
 
 // BenchmarkBroadcast: one message to a channel of 100,000, planned page by page,
-// claimed and settled in batches as they are.
+// claimed and settled in batches as they are; then what became of single devices.
 func BenchmarkBroadcast(b *testing.B) {
 	const n = 100_000
 	s := benchStore(b)
 	load(b, s, 0, n)
 	ctx, claim := context.Background(), storage.Claim{Lane: diaphone.Lane{App: benchApp, Credential: "apns"}, N: storage.MaxBatch, Lease: time.Minute}
-	var planning, settling time.Duration
+	var planning, settling, asking time.Duration
+	const asked = 1000
 	batches := 0
 	file, free := s.sizes()
 	before := file - free
@@ -232,11 +233,19 @@ func BenchmarkBroadcast(b *testing.B) {
 			}
 		}
 		settling += time.Since(start)
+		start = time.Now()
+		for i := range asked {
+			if r, err := s.Delivery(ctx, m.App, m.ID, benchDevice(i*7919%n).ID); err != nil || r.State != diaphone.Delivered {
+				b.Fatal(r, err)
+			}
+		}
+		asking += time.Since(start)
 	}
 	file, free = s.sizes()
 	b.ReportMetric(float64(b.N*n)/planning.Seconds(), "planned/s")
 	b.ReportMetric(float64(b.N*n)/settling.Seconds(), "settled/s")
 	b.ReportMetric(float64(batches)/float64(b.N), "batches")
+	b.ReportMetric(float64(asking.Microseconds())/float64(b.N*asked), "µs/look-up")
 	b.ReportMetric(float64(file-free-before)/float64(b.N*n), "B/delivery")
 }
 

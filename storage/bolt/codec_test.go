@@ -27,6 +27,7 @@ func decodeAll(b []byte) {
 	_, _ = rosterBegins(reader{b: b})
 	_, _ = decodeBatch(reader{b: b})
 	_, _ = decodeSteps(reader{b: b})
+	_, _ = decodeStepsOf(reader{b: b}, 1, 2)
 	_, _ = decodeNotice(reader{b: b})
 	_, _ = decodeDead(reader{b: b})
 	_, _ = decodeTally(reader{b: b})

@@ -148,16 +148,7 @@ func (r *reader) packed() string {
 }
 
 func (r *reader) sixBits() string {
-	n, colon := r.number(), r.number()
-	if colon > n {
-		r.fail("colon behind the text")
-		return ""
-	}
-	letters := n
-	if colon > 0 {
-		letters--
-	}
-	b := r.raw((letters + 3) / 4 * 3)
+	b, letters, colon := r.bits()
 	if b == nil {
 		return ""
 	}
@@ -166,6 +157,34 @@ func (r *reader) sixBits() string {
 		text = text[:colon-1] + ":" + text[colon-1:]
 	}
 	return text
+}
+
+// bits gives the bytes of text in six bits a character: how many letters are in them,
+// and before which one a colon belongs, counted from 1 (0: there is none).
+func (r *reader) bits() (b []byte, letters, colon int) {
+	letters, colon = r.number(), r.number()
+	if colon > letters {
+		r.fail("colon behind the text")
+		return nil, 0, 0
+	}
+	if colon > 0 {
+		letters--
+	}
+	return r.raw((letters + 3) / 4 * 3), letters, colon
+}
+
+// passPacked passes over packed text.
+func (r *reader) passPacked() {
+	switch r.byte() {
+	case formPlain, formHex:
+		r.blob()
+	case formUUID, formUpper:
+		r.raw(16)
+	case formBits:
+		r.bits()
+	default:
+		r.fail("unknown form of text")
+	}
 }
 
 func (r *reader) uuid() string {

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -106,7 +107,11 @@ func writeStep(r *record, res *storage.Result, base int64, word func(string) int
 	}
 }
 
-func decodeSteps(r reader) ([]step, error) {
+func decodeSteps(r reader) ([]step, error) { return decodeStepsOf(r, 0, math.MaxInt) }
+
+// decodeStepsOf gives the steps of the entries from to to of the page, and passes over
+// those of the others.
+func decodeStepsOf(r reader, from, to int) ([]step, error) {
 	base := r.int()
 	words := readTexts[string](&r)
 	word := func() string {
@@ -116,18 +121,23 @@ func decodeSteps(r reader) ([]step, error) {
 		r.fail("unknown word")
 		return ""
 	}
-	steps := make([]step, r.count())
-	for i := range steps {
-		s := &steps[i]
-		s.index = uint32(r.number())
+	n := r.count()
+	steps := make([]step, 0, max(0, min(n, to-from)))
+	known, found := states(), verdicts()
+	for range n {
+		s := step{index: uint32(r.number())}
 		has := r.byte()
-		s.state = diaphone.State(r.symbol(states()))
+		s.state = diaphone.State(r.symbol(known))
+		if i := int(s.index); i < from || i >= to {
+			r.passStep(has, found)
+			continue
+		}
 		if has&hasReason != 0 {
 			s.reason = word()
 		}
 		if has&hasAttempt != 0 {
 			s.attempt = &diaphone.Attempt{At: fromMillis(base + r.int())}
-			s.attempt.Verdict = diaphone.Verdict(r.symbol(verdicts()))
+			s.attempt.Verdict = diaphone.Verdict(r.symbol(found))
 			s.attempt.Status = r.number()
 			s.attempt.Reason = word()
 			s.attempt.ProviderID = word() + r.packed()
@@ -136,8 +146,28 @@ func decodeSteps(r reader) ([]step, error) {
 		if has&hasRetry != 0 {
 			s.retryAt = base + r.int()
 		}
+		steps = append(steps, s)
 	}
 	return steps, r.end()
+}
+
+// passStep passes over what is left of a step behind its state.
+func (r *reader) passStep(has byte, verdicts []string) {
+	if has&hasReason != 0 {
+		r.number()
+	}
+	if has&hasAttempt != 0 {
+		r.int()
+		r.symbol(verdicts)
+		r.number()
+		r.number()
+		r.number()
+		r.passPacked()
+		r.uint()
+	}
+	if has&hasRetry != 0 {
+		r.int()
+	}
 }
 
 // Message implements storage.History.
@@ -276,16 +306,14 @@ func (t *txn) reports(of message, page uint32, r *roster, from, to int) []storag
 		record, err := open(inHistory, k, v)
 		var steps []step
 		if err == nil {
-			steps, err = decodeSteps(record)
+			steps, err = decodeStepsOf(record, from, to)
 		}
 		if err != nil {
 			_ = t.bad(inHistory, k, v, err)
 			return true
 		}
 		for _, s := range steps {
-			if i := int(s.index) - from; i >= 0 && i < len(reports) {
-				s.tell(&reports[i])
-			}
+			s.tell(&reports[int(s.index)-from])
 		}
 		return true
 	})
