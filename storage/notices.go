@@ -27,7 +27,8 @@ type Notices interface {
 	// Done removes the notices up to and with a sequence number: they are delivered.
 	Done(ctx context.Context, id diaphone.WebhookID, upTo uint64) error
 	// Bury moves the notices up to and with a sequence number to the dead letters,
-	// where they keep their numbers. The reason carries no secret.
+	// where they keep their numbers. The reason carries no secret. When there are more
+	// than MaxDeadLetters, the oldest are forgotten.
 	Bury(ctx context.Context, id diaphone.WebhookID, upTo uint64, reason string, now time.Time) error
 	// Queues gives every queue that has or had notices, of one app or (empty) of all.
 	Queues(ctx context.Context, app diaphone.AppID) ([]NoticeQueue, error)
@@ -49,6 +50,9 @@ type Notices interface {
 	// told that still stands.
 	Standing(ctx context.Context, app diaphone.AppID, page Page) (standing []Stand, next string, err error)
 }
+
+// MaxDeadLetters is how many a queue keeps at most.
+const MaxDeadLetters = 100_000
 
 // Append is one write of Notices.
 type Append struct {

@@ -99,6 +99,11 @@ func (s *Store) Bury(ctx context.Context, id diaphone.WebhookID, upTo uint64, re
 				return err
 			}
 		}
+		if over := q.dead - s.options.hooks.maxDead; over > 0 {
+			gone, err := t.clear(inDead, queueKey(id), int(over))
+			q.dead -= int64(gone)
+			return err
+		}
 		return nil
 	})
 }

@@ -36,6 +36,9 @@ func Open(path string, o Options) (*Store, error) {
 	if o.hooks.planPage == 0 {
 		o.hooks.planPage = storage.PlanPage
 	}
+	if o.hooks.maxDead == 0 {
+		o.hooks.maxDead = storage.MaxDeadLetters
+	}
 	if o.hooks.fullRetry == 0 {
 		o.hooks.fullRetry = fullRetry
 	}

@@ -49,6 +49,7 @@ type hooks struct {
 	ackEarly   bool          // the mutant: answer before the commit
 	fullRetry  time.Duration // in place of fullRetry
 	planPage   int           // in place of storage.PlanPage
+	maxDead    int64         // in place of storage.MaxDeadLetters
 }
 
 const (
