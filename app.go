@@ -65,6 +65,7 @@ type Credential struct {
 	Name        string // unique within the app, for example "apns"; part of the lane
 	Provider    ProviderName
 	Environment Environment // APNs only
+	Topic       string      // APNs only: the bundle id of the app that it pushes to
 	Rate        float64     // attempts a second; 0: no limit of ours
 	Concurrency int         // attempts in flight at once; 0: DefaultConcurrency
 }
@@ -105,6 +106,10 @@ func (a *App) Route(m *Message, d *Device) (lane Lane, kind TokenKind, reason st
 		if !t.takes(call, d.Platform) {
 			continue
 		}
+		if !t.Active() {
+			reason = ReasonTokenGone
+			continue
+		}
 		reason = ReasonNoCredential
 		for _, c := range a.Credentials {
 			if c.serves(t) {
@@ -125,10 +130,11 @@ func (t *Token) takes(call bool, p Platform) bool {
 }
 
 // serves: a token that names no environment goes to the first credential of its
-// provider; one that does, goes there only, for the other answers BadDeviceToken.
+// provider; one that does, goes there only, for the other answers BadDeviceToken. So
+// with the topic, for which the answer would be DeviceTokenNotForTopic.
 func (c *Credential) serves(t *Token) bool {
 	if c.Provider != t.Kind.Provider() {
 		return false
 	}
-	return t.Environment == "" || c.Environment == t.Environment
+	return (t.Environment == "" || c.Environment == t.Environment) && (t.Topic == "" || c.Topic == t.Topic)
 }

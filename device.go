@@ -63,6 +63,9 @@ type Device struct {
 	Tags      map[string]string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+
+	SecretHash TokenHash // of the installation's own secret; zero: it has none
+	BindsFrom  time.Time // identity tokens issued before bind no user any more; only of a device with a secret
 }
 
 // Token is how a provider finds a device.
@@ -70,8 +73,15 @@ type Token struct {
 	Kind         TokenKind
 	Value        Secret
 	Environment  Environment // APNs only; empty: the environment of the app's first APNs credential
+	Topic        string      // APNs only: the app's bundle id; empty: the topic of the credential
 	RegisteredAt time.Time   // the last time that the device registered it; decides whether a "gone" is out of date
+	GoneAt       time.Time   // since when the provider says that it is dead; zero: it is active
+	GoneReason   string      // in the provider's word
 }
+
+// Active tells whether messages go to the token. One that is gone stays on record
+// until the device registers another, so that what became of it can be told.
+func (t *Token) Active() bool { return t.GoneAt.IsZero() }
 
 // Limits of a device record.
 const (
@@ -79,6 +89,7 @@ const (
 	maxTags           = 64
 	maxTagBytes       = 256
 	maxTokenBytes     = 4096
+	maxTopicBytes     = 255
 )
 
 // Validate gives an Error that points at every wrong field.
@@ -136,6 +147,12 @@ func (d *Device) validateTokens(f *fieldErrors) {
 		case t.Environment != "" && t.Environment != Production && t.Environment != Sandbox:
 			f.addf(at+"/environment", "unknown_value", "environment %q: use %s or %s", word(string(t.Environment)), Production, Sandbox)
 		}
+		switch {
+		case t.Kind.Provider() != APNs && t.Topic != "":
+			f.addf(at+"/topic", "not_allowed", "only tokens of kinds %s and %s have a topic", TokenAPNs, TokenAPNsVoIP)
+		case len(t.Topic) > maxTopicBytes || !every(t.Topic, isTopic):
+			f.addf(at+"/topic", "malformed", "a topic is the app's bundle id: letters, digits, - and ., at most %d", maxTopicBytes)
+		}
 	}
 }
 
@@ -174,6 +191,10 @@ func (d *Device) validateTags(f *fieldErrors) {
 
 func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+func isTopic(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.'
 }
 
 func every(s string, ok func(byte) bool) bool {

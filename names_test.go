@@ -137,6 +137,14 @@ func TestRoute(t *testing.T) {
 	token := func(k diaphone.TokenKind, e diaphone.Environment) diaphone.Token {
 		return diaphone.Token{Kind: k, Environment: e}
 	}
+	topical := &diaphone.App{ID: "1", Credentials: []diaphone.Credential{
+		{Name: "chat", Provider: diaphone.APNs, Environment: diaphone.Sandbox, Topic: "com.example.chat"},
+		{Name: "calls", Provider: diaphone.APNs, Environment: diaphone.Sandbox, Topic: "com.example.calls"},
+	}}
+	of := func(topic string) diaphone.Token {
+		return diaphone.Token{Kind: diaphone.TokenAPNs, Environment: diaphone.Sandbox, Topic: topic}
+	}
+	gone := diaphone.Token{Kind: diaphone.TokenFCM, GoneAt: time.Unix(1, 0)}
 	for _, c := range []struct {
 		app    *diaphone.App
 		tokens []diaphone.Token
@@ -148,6 +156,11 @@ func TestRoute(t *testing.T) {
 		{app, []diaphone.Token{token(diaphone.TokenFCM, ""), token(diaphone.TokenAPNs, "")}, "fcm "},
 		{&diaphone.App{Credentials: app.Credentials[:1]}, []diaphone.Token{token(diaphone.TokenAPNs, diaphone.Sandbox)}, " no_credential"},
 		{&diaphone.App{Credentials: app.Credentials[:1]}, []diaphone.Token{token(diaphone.TokenFCM, ""), token(diaphone.TokenAPNs, "")}, "apns "},
+		{topical, []diaphone.Token{of("")}, "chat "},
+		{topical, []diaphone.Token{of("com.example.calls")}, "calls "},
+		{topical, []diaphone.Token{of("com.example.other")}, " no_credential"},
+		{app, []diaphone.Token{gone}, " token_gone"},
+		{app, []diaphone.Token{gone, token(diaphone.TokenAPNs, "")}, "apns "},
 	} {
 		lane, _, reason := c.app.Route(&diaphone.Message{Notification: &diaphone.Notification{Title: "x"}}, &diaphone.Device{Tokens: c.tokens})
 		if got := lane.Credential + " " + reason; got != c.want {

@@ -12,6 +12,7 @@ const (
 	ReasonLeftAudience     = "left_audience"
 	ReasonDeviceDeleted    = "device_deleted"
 	ReasonNoToken          = "no_token"
+	ReasonTokenGone        = "token_gone"
 	ReasonNoVoIPToken      = "no_voip_token"
 	ReasonNoCredential     = "no_credential"
 	ReasonNoApp            = "no_app"

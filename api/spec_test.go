@@ -12,6 +12,7 @@ import (
 	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/api/apitest"
 	"github.com/diaphone-dev/diaphone/api/channels"
+	"github.com/diaphone-dev/diaphone/api/device"
 	"github.com/diaphone-dev/diaphone/api/rest"
 	"github.com/diaphone-dev/diaphone/gateway"
 )
@@ -34,7 +35,7 @@ func everyDoor(t *testing.T) *echo.Echo {
 		Logger:   slog.New(slog.DiscardHandler),
 		Registry: prometheus.NewRegistry(),
 		Ready:    func(context.Context) []api.Reason { return nil },
-		Doors:    []api.Door{rest.New(rest.Config{Gateway: g}), channels.New(channels.Config{Gateway: g})},
+		Doors:    []api.Door{rest.New(rest.Config{Gateway: g}), device.New(device.Config{Gateway: g}), channels.New(channels.Config{Gateway: g})},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -52,10 +53,13 @@ func TestOperationsAreComplete(t *testing.T) {
 			if o.OperationID == "" || o.Summary == "" || len(o.Tags) != 1 {
 				t.Errorf("%s has no id, summary or tag", name)
 			}
-			if !slices.Contains([]string{"Messages", "Devices", "Channels", "Users"}, o.Tags[0]) {
+			if !slices.Contains([]string{"Messages", "Devices", "Installations", "Channels", "Users"}, o.Tags[0]) {
 				continue
 			}
-			statuses := []string{"400", "401", "422", "500", "503"}
+			statuses := []string{"400", "422", "500", "503"}
+			if o.Security == nil || len(*o.Security) > 0 {
+				statuses = append(statuses, "401")
+			}
 			if o.RequestBody != nil {
 				statuses = append(statuses, "413", "415", "507")
 			}

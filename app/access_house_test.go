@@ -28,6 +28,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 )
 
 // The apps of the house. What nobody but app 1 may see begins with "one-".
@@ -103,7 +104,7 @@ func (h *house) furnish() {
 	_ = h.app.store.DeleteDevice(h.t.Context(), "2", "phone") // mostly there is none
 	device := diaphone.Device{App: "1", ID: "phone", Platform: diaphone.Android, User: "one-ana", Channels: []diaphone.ChannelName{"one-news"}}
 	if have, err := h.app.store.Device(h.t.Context(), "1", device.ID); err != nil || len(have.Channels) == 0 || have.Platform != device.Platform {
-		if _, _, err := h.app.store.PutDevice(h.t.Context(), device, time.Now()); err != nil {
+		if _, _, err := storagetest.Put(h.t.Context(), h.app.store, device, time.Now()); err != nil {
 			h.t.Fatal(err)
 		}
 	}

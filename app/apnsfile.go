@@ -37,7 +37,7 @@ func (r *appsReader) apns(at string, a *diaphone.App, e *apnsEntry) {
 	if env != diaphone.Production && env != diaphone.Sandbox {
 		r.faultf(at+".environment", "%q: use %s or %s", e.Environment, diaphone.Production, diaphone.Sandbox)
 	}
-	lane := r.lane(at, a, e.Lane, diaphone.Credential{Provider: diaphone.APNs, Environment: env})
+	lane := r.lane(at, a, e.Lane, diaphone.Credential{Provider: diaphone.APNs, Environment: env, Topic: e.Topic})
 	c := apns.Config{Topic: e.Topic, Environment: env, Host: e.Host}
 	if !r.apnsIdentity(at, e, &c) {
 		return

@@ -21,6 +21,7 @@ import (
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/api/channels"
+	"github.com/diaphone-dev/diaphone/api/device"
 	"github.com/diaphone-dev/diaphone/api/rest"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hooks"
@@ -147,7 +148,7 @@ func (a *App) wire() error {
 	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})
 	a.handler, err = api.New(api.Config{
 		Logger: a.log, Registry: registry, Ready: a.ready, TrustedProxies: proxies,
-		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway, Logger: a.log}), pusher},
+		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway, Logger: a.log}), device.New(device.Config{Gateway: a.gateway, Logger: a.log}), pusher},
 	})
 	if err != nil {
 		return err

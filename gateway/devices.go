@@ -9,11 +9,22 @@ import (
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
-// Register creates or replaces a device. A repeated registration is harmless
-// and marks the device's tokens as fresh.
+// Register creates or replaces a device as its backend says. A repeated registration is
+// harmless and marks the device's tokens as fresh. The secret of an installation stays.
 func (g *Gateway) Register(ctx context.Context, d diaphone.Device) (stored diaphone.Device, created bool, err error) {
-	if err := d.Validate(); err != nil {
+	if err := g.admissible(&d); err != nil {
 		return diaphone.Device{}, false, err
+	}
+	now := time.Now()
+	return g.parts.Devices.ChangeDevice(ctx, d.App, d.ID, now, func(had diaphone.Device, _ bool) (diaphone.Device, error) {
+		return byBackend(had, d, now), nil
+	})
+}
+
+// admissible refuses what no device may be.
+func (g *Gateway) admissible(d *diaphone.Device) error {
+	if err := d.Validate(); err != nil {
+		return err
 	}
 	for i, t := range d.Tokens {
 		if t.Kind != diaphone.TokenWebPush {
@@ -21,10 +32,10 @@ func (g *Gateway) Register(ctx context.Context, d diaphone.Device) (stored diaph
 		}
 		endpoint, _, _ := diaphone.SubscriptionText(t.Value)
 		if err := g.parts.Endpoint(endpoint); err != nil {
-			return diaphone.Device{}, false, diaphone.InvalidField(fmt.Sprintf("/tokens/%d/subscription/endpoint", i), "not_allowed", "%s", err)
+			return diaphone.InvalidField(fmt.Sprintf("/tokens/%d/subscription/endpoint", i), "not_allowed", "%s", err)
 		}
 	}
-	return g.parts.Devices.PutDevice(ctx, d, time.Now())
+	return nil
 }
 
 // Device gives one device, or NotFound.
@@ -42,12 +53,12 @@ func (g *Gateway) ListDevices(ctx context.Context, app diaphone.AppID, user diap
 	return g.parts.Devices.ListDevices(ctx, app, user, page)
 }
 
-// Subscribe lets a device receive the notifications of a channel.
+// Subscribe lets a device receive the notifications of a channel, or answers NotFound.
 func (g *Gateway) Subscribe(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, c diaphone.ChannelName) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	return g.parts.Devices.Subscribe(ctx, app, id, c)
+	return g.changeKnown(ctx, app, id, func(d diaphone.Device) (diaphone.Device, error) { return listening(d, c) })
 }
 
 // Unsubscribe ends that.
@@ -55,5 +66,16 @@ func (g *Gateway) Unsubscribe(ctx context.Context, app diaphone.AppID, id diapho
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	return g.parts.Devices.Unsubscribe(ctx, app, id, c)
+	return g.changeKnown(ctx, app, id, func(d diaphone.Device) (diaphone.Device, error) { return notListening(d, c), nil })
+}
+
+// changeKnown has a rule change a device that its backend has named.
+func (g *Gateway) changeKnown(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, rule func(diaphone.Device) (diaphone.Device, error)) error {
+	_, _, err := g.parts.Devices.ChangeDevice(ctx, app, id, time.Now(), func(had diaphone.Device, known bool) (diaphone.Device, error) {
+		if !known {
+			return had, diaphone.Errorf(diaphone.NotFound, "no device %q", id)
+		}
+		return rule(had)
+	})
+	return err
 }

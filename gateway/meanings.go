@@ -110,7 +110,7 @@ var meanings = map[string]sentences{
 	diaphone.ReasonLeftAudience:     {"The device had left the audience before its turn: the user logged out, or it was unsubscribed from the channel.", "Nothing, if the log-out was meant; else have the app opened, so that it registers with its user."},
 	diaphone.ReasonDeviceDeleted:    {"The device was deleted before its turn.", openTheApp},
 	diaphone.ReasonNoToken:          {"The device has no push token that this kind of message could go to: the app never registered one, or the provider said that it was dead and it was removed.", openTheApp + " Look whether the user has allowed notifications."},
-	"token_gone":                    {"The provider has said that the device's token is dead, and the app has registered no other since.", openTheApp},
+	diaphone.ReasonTokenGone:        {"The provider has said that the device's token is dead, and the app has registered no other since.", openTheApp},
 	diaphone.ReasonNoVoIPToken:      {"A call rings an iPhone through its PushKit token only, and the device has none.", "Have the app register a token of kind apns-voip."},
 	diaphone.ReasonNoCredential:     {"No credential in the apps file serves the device's token.", "Declare one for its provider, and for APNs of its environment."},
 	diaphone.ReasonNoApp:            {"The app was not in the apps file any more when the message was planned.", "Declare the app again."},

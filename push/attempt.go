@@ -53,6 +53,9 @@ func (l *lane) attempt(attempts context.Context, h *held, item storage.Item) att
 	if token == nil {
 		return attempted{held: h, result: ended(item, diaphone.Failed, diaphone.ReasonNoToken)}
 	}
+	if !token.Active() {
+		return attempted{held: h, result: ended(item, diaphone.Failed, diaphone.ReasonTokenGone)}
+	}
 	d := &diaphone.Delivery{ID: diaphone.DeliveryID(m.ID, device.ID), Message: m, Device: device.ID, Token: *token}
 	begun := time.Now()
 	o := l.providerFor(token).Send(ctx, d)
@@ -65,7 +68,7 @@ func (l *lane) attempt(attempts context.Context, h *held, item storage.Item) att
 		if since.IsZero() {
 			since = begun
 		}
-		r.Forget = &storage.Forget{Device: device.ID, Token: *token, Since: since}
+		r.Forget = &storage.Forget{Device: device.ID, Token: *token, Since: since, Reason: o.Reason}
 	}
 	a := attempted{held: h, result: r, outcome: &o, step: s, device: device.ID}
 	if o.Verdict == diaphone.Suspect && l.elsewhere != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 )
 
 func TestRetryAfterIsHonouredToTheSecond(t *testing.T) {
@@ -87,7 +88,7 @@ func TestARefusedCredentialPausesTheLaneAndTouchesNoDevice(t *testing.T) {
 		if c := w.counts(id); c.Delivered != 300 {
 			t.Errorf("counts %+v, want all delivered after the credential was mended", c)
 		}
-		if d, err := w.store.Device(context.Background(), "1", "phone-0"); err != nil || len(d.Tokens) != 1 {
+		if d, err := w.store.Device(context.Background(), "1", "phone-0"); err != nil || !d.Tokens[0].Active() {
 			t.Errorf("device %+v, %v: want it untouched", d, err)
 		}
 	})
@@ -103,17 +104,22 @@ func TestADeadTokenIsForgottenUnlessRegisteredAgain(t *testing.T) {
 		w.devices(1, "news")
 		since = time.Now().Add(-time.Hour) // out of date: the device has registered since
 		w.until(time.Minute, w.finished(w.send(toChannel("news"), 60, diaphone.Always)))
-		if d, err := w.store.Device(context.Background(), "1", "phone-0"); err != nil || len(d.Tokens) != 1 {
+		if d, err := w.store.Device(context.Background(), "1", "phone-0"); err != nil || !d.Tokens[0].Active() {
 			t.Fatalf("device %+v, %v: want its token kept", d, err)
 		}
 		since = time.Now()
 		id := w.send(toChannel("news"), 60, diaphone.Always)
 		w.until(time.Minute, w.finished(id))
-		if d, err := w.store.Device(context.Background(), "1", "phone-0"); err != nil || len(d.Tokens) != 0 {
-			t.Errorf("device %+v, %v: want its token forgotten", d, err)
+		if d, err := w.store.Device(context.Background(), "1", "phone-0"); err != nil || d.Tokens[0].Active() || d.Tokens[0].GoneReason != "Unregistered" {
+			t.Errorf("device %+v, %v: want its token gone", d, err)
 		}
 		if r := w.report(id)[0]; r.State != diaphone.Failed || r.Reason != "Unregistered" {
 			t.Errorf("report %+v, want failed, Unregistered", r)
+		}
+		id = w.send(toChannel("news"), 60, diaphone.Always)
+		w.until(time.Minute, w.finished(id))
+		if n := len(w.vendor.sendings()); n != 2 {
+			t.Errorf("%d attempts, want none with the token that is gone", n)
 		}
 	})
 }
@@ -132,7 +138,7 @@ func TestNothingButGoneDeletesAToken(t *testing.T) {
 				t.Errorf("%s: counts %+v, want 5 failed", v, c)
 			}
 			for i := range 5 {
-				if d, err := w.store.Device(context.Background(), "1", diaphone.DeviceID(fmt.Sprintf("phone-%d", i))); err != nil || len(d.Tokens) != 1 {
+				if d, err := w.store.Device(context.Background(), "1", diaphone.DeviceID(fmt.Sprintf("phone-%d", i))); err != nil || !d.Tokens[0].Active() {
 					t.Errorf("%s: device %+v, %v: want its token kept", v, d, err)
 				}
 			}
@@ -170,7 +176,7 @@ func TestWhatLeftTheAudienceIsCancelled(t *testing.T) {
 		if err := w.store.DeleteDevice(ctx, "1", "phone-0"); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.store.Unsubscribe(ctx, "1", "phone-1", "news"); err != nil {
+		if err := storagetest.Leave(ctx, w.store, "1", "phone-1", "news"); err != nil {
 			t.Fatal(err)
 		}
 		w.put(diaphone.Device{App: "1", ID: "phone-2", Platform: diaphone.Android, Channels: []diaphone.ChannelName{"news"}}) // its token is gone

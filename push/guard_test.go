@@ -87,7 +87,7 @@ func (w *world) allKeepTheirTokens(n int) {
 		w.t.Fatalf("%d devices, %v", len(devices), err)
 	}
 	for _, d := range devices {
-		if len(d.Tokens) != 1 {
+		if !d.Tokens[0].Active() {
 			w.t.Errorf("%s has lost its token", d.ID)
 		}
 	}
@@ -139,7 +139,7 @@ func (w *world) tokenless(n int) (without int) {
 		w.t.Fatalf("%d devices, %v", len(devices), err)
 	}
 	for _, d := range devices {
-		if len(d.Tokens) == 0 {
+		if !d.Tokens[0].Active() {
 			without++
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/diaphone-dev/diaphone/push"
 	"github.com/diaphone-dev/diaphone/storage"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 )
 
 // vendor is a provider whose answers the test decides. Time in these tests is
@@ -159,7 +160,7 @@ func (w *world) devices(n int, channel diaphone.ChannelName) {
 
 func (w *world) put(d diaphone.Device) {
 	w.t.Helper()
-	if _, _, err := w.store.PutDevice(context.Background(), d, time.Now()); err != nil {
+	if _, _, err := storagetest.Put(context.Background(), w.store, d, time.Now()); err != nil {
 		w.t.Fatal(err)
 	}
 }

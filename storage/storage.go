@@ -20,12 +20,16 @@ import (
 
 // Devices is the registry of devices.
 type Devices interface {
-	// PutDevice creates or replaces the device with d.App and d.ID and gives
-	// back what is stored. Tokens and channels that stay keep their place; the
-	// RegisteredAt of every token given becomes now. A token that stays and is given
-	// without an environment keeps the one it has. A token that another device
-	// of the app held is taken from it: a token reaches one phone only.
-	PutDevice(ctx context.Context, d diaphone.Device, now time.Time) (stored diaphone.Device, created bool, err error)
+	// ChangeDevice reads the device, hands it to change (known is false, and it has
+	// nothing but App and ID, when there is none), and stores what change gives back,
+	// all in one transaction. It gives what is stored then. App, ID, CreatedAt and
+	// UpdatedAt are the engine's to say; what comes back as it was is not written. An
+	// error of change ends the call with nothing stored. change may run more than
+	// once, and must be quick and have no effect but its result.
+	//
+	// A token reaches one phone only, and is never transferred: another device of the
+	// app that holds a token which this one had not is deleted.
+	ChangeDevice(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, now time.Time, change Change) (stored diaphone.Device, created bool, err error)
 	// Device gives one device, or NotFound.
 	Device(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID) (diaphone.Device, error)
 	// DeleteDevice forgets a device, or answers NotFound.
@@ -33,16 +37,16 @@ type Devices interface {
 	// ListDevices gives a page of the app's devices, or of one user's, oldest
 	// first. The next cursor is empty after the last page.
 	ListDevices(ctx context.Context, app diaphone.AppID, user diaphone.UserID, page Page) (devices []diaphone.Device, next string, err error)
-	// Subscribe adds the device to a channel; being there already is fine.
-	// NotFound: no such device. Invalid: it has MaxDeviceChannels.
-	Subscribe(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, c diaphone.ChannelName) error
-	// Unsubscribe removes the device from a channel; not being there is fine.
-	Unsubscribe(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, c diaphone.ChannelName) error
+	// EraseUser deletes the user's devices, at most limit of them. more: call again.
+	EraseUser(ctx context.Context, app diaphone.AppID, user diaphone.UserID, limit int) (removed int, more bool, err error)
 	// SweepDevices looks at the next limit devices of all apps and deletes those that
 	// have neither registered nor lost a token since the given time. next is the cursor
 	// to go on with, empty behind the last device.
 	SweepDevices(ctx context.Context, before time.Time, cursor string, limit int) (removed int, next string, err error)
 }
+
+// Change gives a device as it is to become.
+type Change func(d diaphone.Device, known bool) (diaphone.Device, error)
 
 // Page is a bounded piece of a list. Cursor is what the call before gave as
 // next, empty for the first page; one that this engine did not give is Invalid
@@ -188,12 +192,13 @@ type Result struct {
 	Move    *Move             // a token found in another environment
 }
 
-// Forget removes a token from its device in the settle transaction, but only if
-// the device still holds this value and has not registered it again since Since.
+// Forget marks a token as gone in the settle transaction, but only if the device
+// still holds this value and has not registered it again since Since.
 type Forget struct {
 	Device diaphone.DeviceID
 	Token  diaphone.Token
 	Since  time.Time
+	Reason string // in the provider's word
 }
 
 // Move records the environment that an APNs token has turned out to belong to, in
@@ -209,7 +214,7 @@ type Move struct {
 type Settled struct {
 	Fenced    []string // keys of batches whose lease was lost; their results are void
 	Finished  []Ref    // messages whose last delivery ended with this call
-	Forgotten int      // tokens removed
+	Forgotten int      // tokens marked as gone
 }
 
 // History answers what became of a message.

@@ -21,6 +21,7 @@ import (
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/api/channels"
+	"github.com/diaphone-dev/diaphone/api/device"
 	"github.com/diaphone-dev/diaphone/api/rest"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hub"
@@ -103,6 +104,7 @@ func Start(t testing.TB, o Options) *Server {
 		Ready:    o.Ready,
 		Doors: []api.Door{
 			rest.New(rest.Config{Gateway: g, Logger: logger}),
+			device.New(device.Config{Gateway: g, Logger: logger}),
 			channels.New(channels.Config{Gateway: g, Hub: live, Logger: logger}),
 		},
 	})

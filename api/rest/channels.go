@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/strict"
 	"github.com/diaphone-dev/diaphone/api/wire"
 	"github.com/diaphone-dev/diaphone/gateway"
 )
@@ -80,12 +81,4 @@ func (d *Door) members(c *call) error {
 	return c.reply(http.StatusOK, out)
 }
 
-// channelName reads and checks the path parameter.
-func (c *call) channelName() (diaphone.ChannelName, error) {
-	v, err := c.param("channel")
-	if err != nil {
-		return "", err
-	}
-	name := diaphone.ChannelName(v)
-	return name, at("/channel", name.Validate())
-}
+func (c *call) channelName() (diaphone.ChannelName, error) { return strict.Channel(c) }

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -135,16 +134,4 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("pointer %q, detail of %d bytes", p, len(e.Detail))
 		}
 	})
-}
-
-func TestClosest(t *testing.T) {
-	known := []string{"users", "devices", "channels"}
-	for name, want := range map[string]string{"user": "users", "Channels": "channels", "chanels": "channels", "x": "", "": "", "segments": "", strings.Repeat("u", 99): ""} {
-		if got := closest(name, known); got != want {
-			t.Errorf("closest to %q: %q, want %q", name, got, want)
-		}
-	}
-	if !slices.Equal(jsonNames(nil), nil) {
-		t.Error("names of no type")
-	}
 }

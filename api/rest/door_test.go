@@ -58,6 +58,12 @@ func matrix() map[string]row {
 		"GET /v1/webhooks/{webhook}/dead-letters":           {"/v1/webhooks/backend/dead-letters", "", 401, 200, 404},
 		"DELETE /v1/webhooks/{webhook}/dead-letters":        {"/v1/webhooks/backend/dead-letters", "", 401, 200, 404},
 		"POST /v1/webhooks/{webhook}/dead-letters/resend":   {"/v1/webhooks/backend/dead-letters/resend", "", 401, 200, 404},
+		// An installed app's door wants the secret of a device, and its first call the public key in
+		// its path; a bearer token of the app counts for nothing there.
+		"POST /v1/apps/{app_key}/devices": {},
+		"GET /v1/device":                  {"/v1/device", "", 401, 401, 401},
+		"PUT /v1/device":                  {"/v1/device", device, 401, 401, 401},
+		"DELETE /v1/device":               {"/v1/device", "", 401, 401, 401},
 		// The Pusher door wants a signature; a bearer token counts for nothing there.
 		"POST /apps/{app}/events":                             {"/apps/1/events", message, 401, 401, 401},
 		"POST /apps/{app}/batch_events":                       {"/apps/1/batch_events", message, 401, 401, 401},
@@ -184,7 +190,7 @@ func TestTenantsAreMirrors(t *testing.T) {
 	tokens := []string{apitest.Token1, apitest.Token2}
 	for i, token := range tokens {
 		for _, id := range []string{"d1", "d2"} {
-			body := fmt.Sprintf(`{"platform":"ios","user_id":"ana","channels":["news"],"tags":{"app":"%d"},"tokens":[{"kind":"fcm","value":"same"}]}`, i)
+			body := fmt.Sprintf(`{"platform":"ios","user_id":"ana","channels":["news"],"tags":{"app":"%d"},"tokens":[{"kind":"fcm","value":"same-%s"}]}`, i, id)
 			must(t, s.Do(token, "PUT", "/v1/devices/"+id, body), 201)
 		}
 	}

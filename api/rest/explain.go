@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/strict"
 	"github.com/diaphone-dev/diaphone/api/wire"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/push"
@@ -39,7 +40,7 @@ func (c *call) question() (q gateway.Question, err error) {
 
 func explanationOut(app *diaphone.App, id diaphone.MessageID, x *gateway.Explanation) wire.Explanation {
 	out := wire.Explanation{
-		MessageID: diaphone.MessageID(clip(string(id))), Because: wire.Meaning(x.Because), Devices: make([]wire.DeviceStory, len(x.Devices)),
+		MessageID: diaphone.MessageID(strict.Clip(string(id))), Because: wire.Meaning(x.Because), Devices: make([]wire.DeviceStory, len(x.Devices)),
 		MoreDevices: x.More, Words: make([]wire.Meaning, len(x.Words)), HistoryKept: int64(x.Kept.Seconds()),
 	}
 	if x.Message != nil {
@@ -61,7 +62,7 @@ func explanationOut(app *diaphone.App, id diaphone.MessageID, x *gateway.Explana
 func storyOut(app *diaphone.App, s *gateway.DeviceStory) wire.DeviceStory {
 	out := wire.DeviceStory{DeviceID: s.ID, InAudience: s.InAudience, Because: wire.Meaning(s.Because), NextAt: wire.At(s.NextAt)}
 	if s.Device != nil {
-		shown := deviceOut(s.Device)
+		shown := wire.DeviceOf(s.Device)
 		for i := range shown.Tokens { // who supports users needs to know which token it is, not the token
 			shown.Tokens[i].Value, shown.Tokens[i].Subscription = "", nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api"
+	"github.com/diaphone-dev/diaphone/api/strict"
 	"github.com/diaphone-dev/diaphone/api/wire"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/storage"
@@ -160,7 +161,7 @@ func isObject(pointer string, raw []byte) error {
 	if len(raw) == 0 || raw[0] == '{' {
 		return nil
 	}
-	return diaphone.InvalidField(pointer, "wrong_type", "an object belongs here, this is %s", given(jsontext.Value(raw).Kind()))
+	return diaphone.InvalidField(pointer, "wrong_type", "an object belongs here, this is %s", strict.Given(jsontext.Value(raw).Kind()))
 }
 
 // messageID reads the path parameter. Text that can be no id is simply not
@@ -172,7 +173,7 @@ func (c *call) messageID() (diaphone.MessageID, error) {
 	}
 	id := diaphone.MessageID(v)
 	if _, ok := id.Bytes(); !ok {
-		return "", diaphone.Errorf(diaphone.NotFound, "no message %q", clip(v))
+		return "", diaphone.Errorf(diaphone.NotFound, "no message %q", strict.Clip(v))
 	}
 	return id, nil
 }

@@ -1,13 +1,10 @@
 package rest
 
 import (
-	"net/url"
-	"slices"
 	"strconv"
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // DefaultPage is how many items a page has when the caller does not say.
@@ -15,25 +12,6 @@ const DefaultPage = 100
 
 // maxCursor bounds what is handed to the engine as a cursor.
 const maxCursor = 1024
-
-// strictQuery parses the query string and refuses unknown and repeated
-// parameters: a misspelt filter must not list everything.
-func strictQuery(raw string, known []string) (url.Values, error) {
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		return nil, diaphone.Errorf(diaphone.Malformed, "the query string is not well formed")
-	}
-	for name, v := range values {
-		at := pointer(jsontext.Pointer("").AppendToken(name))
-		if !slices.Contains(known, name) {
-			return nil, diaphone.InvalidField(at, "unknown_parameter", "%s", unknown("query parameter", name, known))
-		}
-		if len(v) > 1 {
-			return nil, diaphone.InvalidField(at, "duplicate", "the query parameter %s stands %d times", name, len(v))
-		}
-	}
-	return values, nil
-}
 
 // page reads cursor and limit.
 func (c *call) page() (storage.Page, error) {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api"
+	"github.com/diaphone-dev/diaphone/api/strict"
 	"github.com/diaphone-dev/diaphone/gateway"
 )
 
@@ -105,7 +105,7 @@ func (d *Door) authenticated(handle func(*call) error, parameters []string) echo
 		if app.Disabled {
 			return &diaphone.Error{Code: diaphone.Forbidden, Detail: "the app is disabled", Hint: "whoever runs the gateway has set enabled: false in its apps file"}
 		}
-		query, err := strictQuery(c.Request().URL.RawQuery, parameters)
+		query, err := strict.Query(c.Request().URL.RawQuery, parameters)
 		if err != nil {
 			return err
 		}
@@ -129,12 +129,8 @@ func (d *Door) authenticate(c echo.Context) (*diaphone.App, *diaphone.AccessToke
 			Hint:   "send the header Authorization: Bearer TOKEN with a token of the app",
 		}
 	}
-	values := c.Request().Header.Values(echo.HeaderAuthorization)
-	if len(values) != 1 {
-		return nil, nil, refuse(challenge, "there is no bearer token")
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := strict.Bearer(c)
+	if token == "" {
 		return nil, nil, refuse(challenge, "there is no bearer token")
 	}
 	app, known := d.gateway.Apps().ByToken(token)
@@ -144,19 +140,7 @@ func (d *Door) authenticate(c echo.Context) (*diaphone.App, *diaphone.AccessToke
 	return app, known, nil
 }
 
-// param gives a path parameter decoded. echo leaves it encoded when the path
-// has an escape that the standard encoding would not have.
-func (c *call) param(name string) (string, error) {
-	v := c.Param(name)
-	if c.Request().URL.RawPath == "" {
-		return v, nil
-	}
-	v, err := url.PathUnescape(v)
-	if err != nil {
-		return "", diaphone.InvalidField("/"+name, "malformed", "%s is not percent-encoded as a path asks for", name)
-	}
-	return v, nil
-}
+func (c *call) param(name string) (string, error) { return strict.Param(c, name) }
 
 // deviceID reads and checks the path parameter.
 func (c *call) deviceID() (diaphone.DeviceID, error) {
@@ -168,13 +152,11 @@ func (c *call) deviceID() (diaphone.DeviceID, error) {
 	return id, at("/device_id", id.Validate())
 }
 
-// at turns the refusal of a name into one that points at where it stood.
-func at(pointer string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return diaphone.InvalidField(pointer, "malformed", "%s", detailOf(err))
-}
+func at(pointer string, err error) error { return strict.At(pointer, err) }
+
+func readBody(c *call, limit int64) ([]byte, error) { return strict.Body(c, limit) }
+
+func decode[T any](body []byte) (T, error) { return strict.Decode[T](body) }
 
 // reply writes a document. JSON of others in it (what a backend said of a member) goes
 // out as it is, also where we would not take it.

@@ -63,7 +63,8 @@ func TestExamplesAreExecuted(t *testing.T) {
 	}
 	native := 0
 	for _, o := range s.Judge.Operations() {
-		if strings.Contains(o, " /v1/") {
+		installations := strings.Contains(o, " /v1/apps/") || strings.HasSuffix(o, " /v1/device") || strings.Contains(o, " /v1/device/")
+		if strings.Contains(o, " /v1/") && !installations { // those are tried in their door
 			native++
 		}
 	}

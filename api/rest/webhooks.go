@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/strict"
 	"github.com/diaphone-dev/diaphone/api/wire"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/storage"
@@ -54,7 +55,7 @@ func (d *Door) resendDeadLetters(c *call) error {
 		return err
 	}
 	chosen := wire.Chosen{}
-	if hasBody(c.Request()) {
+	if strict.HasBody(c.Request()) {
 		body, err := readBody(c, MaxChosenBody)
 		if err != nil {
 			return err

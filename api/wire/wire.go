@@ -29,6 +29,7 @@ type NewToken struct {
 	Value        string               `json:"value,omitzero"`
 	Subscription *Subscription        `json:"subscription,omitzero"`
 	Environment  diaphone.Environment `json:"environment,omitzero"`
+	Topic        string               `json:"topic,omitzero"`
 }
 
 // Subscription is what a browser's PushSubscription.toJSON() gives.
@@ -65,8 +66,12 @@ type Token struct {
 	Value        string               `json:"value,omitzero"`
 	Subscription *Subscription        `json:"subscription,omitzero"`
 	Environment  diaphone.Environment `json:"environment,omitzero"`
+	Topic        string               `json:"topic,omitzero"`
 	Fingerprint  string               `json:"fingerprint"`
+	State        TokenState           `json:"state"`
 	RegisteredAt Time                 `json:"registered_at"`
+	GoneAt       Time                 `json:"gone_at,omitzero"`
+	GoneReason   string               `json:"gone_reason,omitzero"`
 }
 
 // Page is a bounded piece of a list. NextCursor is empty on the last one.

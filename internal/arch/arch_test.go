@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"gateway":                3,
 	"api/channels/fallback":  3, // knows sockets and HTTP, no app and no channel
 	"api":                    4,
+	"api/strict":             3,
 	"api/apitest":            5, // drives whole doors in tests
 	"client":                 4,
 	"app":                    5,
@@ -42,6 +43,7 @@ var floors = map[string]int{
 // suite, the doors and what they share.
 var sideways = map[string]string{
 	"api/rest":     "api",
+	"api/device":   "api",
 	"api/channels": "api",
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 )
 
 // Run with: go test -run - -bench . -benchtime 3s ./storage/bolt
@@ -54,7 +55,7 @@ func load(b *testing.B, s *Store, from, to int) {
 	for range 512 {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(order); i = int(next.Add(1)) - 1 {
-				if _, _, err := s.PutDevice(context.Background(), benchDevice(from+order[i]), time.Now()); err != nil {
+				if _, _, err := storagetest.Put(context.Background(), s, benchDevice(from+order[i]), time.Now()); err != nil {
 					b.Error(err)
 					return
 				}
@@ -123,7 +124,7 @@ func BenchmarkRegister(b *testing.B) {
 					if again {
 						i %= 1000
 					}
-					_, _, err := s.PutDevice(context.Background(), benchDevice(i), time.Now())
+					_, _, err := storagetest.Put(context.Background(), s, benchDevice(i), time.Now())
 					return err
 				})
 			})
@@ -286,7 +287,7 @@ func BenchmarkRegisterAtMillion(b *testing.B) {
 				if again {
 					d = benchDevice(i * 7919 % n)
 				}
-				_, _, err := s.PutDevice(context.Background(), d, time.Now())
+				_, _, err := storagetest.Put(context.Background(), s, d, time.Now())
 				return err
 			})
 		})

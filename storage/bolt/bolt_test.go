@@ -116,7 +116,7 @@ func testMessage(devices ...diaphone.DeviceID) *diaphone.Message {
 
 func mustPut(t testing.TB, s *Store, d diaphone.Device) {
 	t.Helper()
-	if _, _, err := s.PutDevice(context.Background(), d, time.Now()); err != nil {
+	if _, _, err := storagetest.Put(context.Background(), s, d, time.Now()); err != nil {
 		t.Fatalf("put device: %v", err)
 	}
 }

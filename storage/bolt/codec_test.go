@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"reflect"
@@ -87,7 +88,15 @@ func drawToken(t *rapid.T) diaphone.Token {
 		Kind:        rapid.SampledFrom([]diaphone.TokenKind{diaphone.TokenAPNs, diaphone.TokenFCM, "a-later-kind"}).Draw(t, "kind"),
 		Value:       diaphone.Secret(value),
 		Environment: rapid.SampledFrom([]diaphone.Environment{"", diaphone.Sandbox, "other"}).Draw(t, "environment"), RegisteredAt: drawTime(t, "registered"),
+		Topic: rapid.SampledFrom([]string{"", "", "com.example"}).Draw(t, "topic"), GoneAt: drawTimeOrNone(t, "gone"),
 	}
+}
+
+func drawTimeOrNone(t *rapid.T, label string) time.Time {
+	if rapid.Bool().Draw(t, label+"?") {
+		return drawTime(t, label)
+	}
+	return time.Time{}
 }
 
 func TestDeviceRecord(t *testing.T) {
@@ -110,6 +119,10 @@ func TestDeviceRecord(t *testing.T) {
 		if tags := rapid.MapOfN(rapid.String(), rapid.String(), 0, 3).Draw(t, "tags"); len(tags) > 0 {
 			want.Tags = maps.Clone(tags)
 		}
+		if rapid.Bool().Draw(t, "secret") {
+			want.SecretHash = diaphone.HashToken("secret")
+		}
+		want.BindsFrom = drawTimeOrNone(t, "binds from")
 		got, err := decodeDevice(trip(t, want.record()), "1", 5)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %+v, want %+v, %v", got, want, err)
@@ -133,6 +146,25 @@ func TestPackedTextIsSmall(t *testing.T) {
 		if back := (&reader{b: r[1:]}).packed(); back != c.text {
 			t.Errorf("%q comes back as %q", c.text, back)
 		}
+	}
+}
+
+// A device that has nothing of what came later is written as ever: files of before can
+// be read, and no device has become larger.
+func TestDeviceRecordOfBefore(t *testing.T) {
+	const before = "01086f6c642d697061640180d092f6c766d00f00036265630901046e657773070101010400ff10aa03a006026465000101780179"
+	d := &device{num: 5, userSince: 9, since: []uint64{7}}
+	d.App, d.ID, d.Platform, d.User = "1", "old-ipad", diaphone.IOS, "bec"
+	d.CreatedAt, d.UpdatedAt = fromMillis(1_762_000_000_000), fromMillis(1_762_000_001_000)
+	d.Channels, d.Locale, d.Tags = []diaphone.ChannelName{"news"}, "de", map[string]string{"x": "y"}
+	d.Tokens = []diaphone.Token{{Kind: diaphone.TokenAPNs, Value: "00ff10aa", Environment: diaphone.Sandbox, RegisteredAt: fromMillis(1_762_000_000_400)}}
+	if got := hex.EncodeToString(d.record()); got != before {
+		t.Fatalf("written as\n%s, was\n%s", got, before)
+	}
+	raw, _ := hex.DecodeString(before)
+	got, err := decodeDevice(reader{b: raw[1:]}, "1", 5)
+	if err != nil || !reflect.DeepEqual(got, d) {
+		t.Fatalf("got %+v, want %+v, %v", got, d, err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 	"go.etcd.io/bbolt"
 )
 
@@ -36,7 +37,7 @@ func populate(t *testing.T, path string) sound {
 	for i := range population {
 		d := testDevice(fmt.Sprintf("d%03d", i))
 		d.User = diaphone.UserID(fmt.Sprint("user", i%50))
-		stored, _, err := s.PutDevice(t.Context(), d, time.Now())
+		stored, _, err := storagetest.Put(t.Context(), s, d, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +247,7 @@ func useAll(t *testing.T, s *Store) {
 	}
 	for i := range 20 {
 		d := testDevice(fmt.Sprint("new", i))
-		if _, _, err := s.PutDevice(ctx, d, later); err != nil {
+		if _, _, err := storagetest.Put(ctx, s, d, later); err != nil {
 			t.Fatalf("put: %v", err)
 		}
 		if err := s.DeleteDevice(ctx, testApp, d.ID); err != nil {
@@ -303,7 +304,7 @@ func TestDamagedPages(t *testing.T) {
 			}
 			cursor = next
 		}
-		_, _, _ = s.PutDevice(t.Context(), testDevice("x"), time.Now())
+		_, _, _ = storagetest.Put(t.Context(), s, testDevice("x"), time.Now())
 		if err := s.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}

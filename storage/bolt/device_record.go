@@ -64,7 +64,70 @@ func (d *device) record() record {
 		r.text(k)
 		r.text(d.Tags[k])
 	}
+	d.writeRest(&r)
 	return r
+}
+
+// What the rest of a record tells. Most devices have nothing of it, and no rest.
+const (
+	hasSecret = 1 << iota
+	hasMark
+	hasTokens
+	hasAll = hasSecret | hasMark | hasTokens
+)
+
+// writeRest appends what came to records later.
+func (d *device) writeRest(r *record) {
+	rest := 0
+	if d.SecretHash != (diaphone.TokenHash{}) {
+		rest |= hasSecret
+	}
+	if !d.BindsFrom.IsZero() {
+		rest |= hasMark
+	}
+	if slices.ContainsFunc(d.Tokens, func(t diaphone.Token) bool { return t.Topic != "" || !t.Active() }) {
+		rest |= hasTokens
+	}
+	if rest == 0 {
+		return
+	}
+	r.number(rest)
+	if rest&hasSecret != 0 {
+		r.raw(d.SecretHash[:])
+	}
+	if rest&hasMark != 0 {
+		r.time(d.BindsFrom)
+	}
+	if rest&hasTokens != 0 {
+		for _, t := range d.Tokens {
+			r.text(t.Topic)
+			r.time(t.GoneAt)
+			r.text(t.GoneReason)
+		}
+	}
+}
+
+func (d *device) readRest(r *reader) {
+	if len(r.b) == 0 {
+		return
+	}
+	rest := r.number()
+	if rest&^hasAll != 0 {
+		r.fail("unknown rest")
+		return
+	}
+	if rest&hasSecret != 0 {
+		copy(d.SecretHash[:], r.raw(len(d.SecretHash)))
+	}
+	if rest&hasMark != 0 {
+		d.BindsFrom = r.time()
+	}
+	if rest&hasTokens != 0 {
+		for i := range d.Tokens {
+			t := &d.Tokens[i]
+			t.Topic, t.GoneAt, t.GoneReason = r.text(), r.time(), r.text()
+		}
+	}
 }
 
 // decodeDevice is the inverse of device.record; app and number are in the key.
@@ -106,6 +169,7 @@ func decodeDevice(r reader, app diaphone.AppID, num uint64) (*device, error) {
 			d.Tags[k] = r.text()
 		}
 	}
+	d.readRest(&r)
 	return d, r.end()
 }
 

@@ -1,8 +1,10 @@
 package bolt
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,19 +16,37 @@ func noDevice(id diaphone.DeviceID) error {
 	return diaphone.Errorf(diaphone.NotFound, "no device %q", string(id[:min(len(id), 128)]))
 }
 
-// PutDevice implements storage.Devices.
-func (s *Store) PutDevice(ctx context.Context, d diaphone.Device, now time.Time) (stored diaphone.Device, created bool, err error) {
+// ChangeDevice implements storage.Devices.
+func (s *Store) ChangeDevice(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, now time.Time, change storage.Change) (stored diaphone.Device, created bool, err error) {
 	now = stamp(now)
-	err = s.write(ctx, adds, func(t *txn) error {
-		old, known, err := t.deviceByID(d.App, d.ID)
+	err = s.write(ctx, moves, func(t *txn) error {
+		old, known, err := t.deviceByID(app, id)
 		if err != nil {
 			return err
 		}
-		next, err := t.succeed(old, d, now)
+		given := diaphone.Device{App: app, ID: id}
+		if known {
+			given = copyOf(&old.Device)
+		}
+		wanted, err := change(given, known)
+		if err != nil {
+			return err
+		}
+		wanted.App, wanted.ID = app, id
+		if grows(old, &wanted) {
+			if err := t.mayAdd(); err != nil {
+				return err
+			}
+		}
+		next, err := t.succeed(old, &wanted, now)
 		if err != nil {
 			return err
 		}
 		stored, created = next.Device, !known
+		if known && bytes.Equal(next.record(), old.record()) {
+			return nil
+		}
+		next.UpdatedAt, stored.UpdatedAt = now, now
 		return t.store(old, next)
 	})
 	if err != nil {
@@ -35,33 +55,46 @@ func (s *Store) PutDevice(ctx context.Context, d diaphone.Device, now time.Time)
 	return stored, created, nil
 }
 
+// copyOf keeps the record at hand from what is done to a device that it gives away.
+func copyOf(d *diaphone.Device) diaphone.Device {
+	given := *d
+	given.Tokens, given.Channels, given.Tags = slices.Clone(d.Tokens), slices.Clone(d.Channels), maps.Clone(d.Tags)
+	return given
+}
+
+// grows tells whether a change needs room: nothing else of a device is of note on a
+// full disk, and who logs out or leaves must be able to.
+func grows(old *device, d *diaphone.Device) bool {
+	return old == nil || len(d.Tokens) > len(old.Tokens) || len(d.Channels) > len(old.Channels)
+}
+
 // succeed works out the record that replaces old (nil: none): who and what stays
 // keeps its store order, what is new takes one.
-func (t *txn) succeed(old *device, d diaphone.Device, now time.Time) (*device, error) {
-	next := &device{Device: d}
-	next.CreatedAt, next.UpdatedAt = now, now
-	next.Tags = nil
-	if len(d.Tags) > 0 {
-		next.Tags = d.Tags
-	}
-	next.Tokens = slices.Clone(d.Tokens)
+func (t *txn) succeed(old *device, wanted *diaphone.Device, now time.Time) (*device, error) {
+	next := &device{Device: *wanted}
+	next.BindsFrom = stamp(wanted.BindsFrom)
+	next.Tokens = slices.Clone(wanted.Tokens)
 	for i := range next.Tokens {
-		next.Tokens[i].RegisteredAt = now
+		token := &next.Tokens[i]
+		token.RegisteredAt, token.GoneAt = stamp(token.RegisteredAt), stamp(token.GoneAt)
 	}
 	next.Channels = nil
+	if len(next.Tags) == 0 {
+		next.Tags = nil
+	}
 	var err error
 	if old == nil {
+		next.CreatedAt, next.UpdatedAt = now, now
 		if next.num, err = t.nextOrder(); err != nil {
 			return nil, err
 		}
 	} else {
-		next.num, next.lost, next.CreatedAt = old.num, old.lost, old.CreatedAt
-		next.keepChannels(old, d.Channels)
-		next.keepEnvironments(old)
-		if old.User != "" && old.User == d.User {
+		next.num, next.lost, next.CreatedAt, next.UpdatedAt = old.num, old.lost, old.CreatedAt, old.UpdatedAt
+		next.keepChannels(old, wanted.Channels)
+		if old.User != "" && old.User == wanted.User {
 			next.userSince = old.userSince
 		}
-		if old.User != "" && old.User != d.User || len(next.Channels) < len(old.Channels) {
+		if old.User != "" && old.User != wanted.User || len(next.Channels) < len(old.Channels) {
 			if next.lost, err = t.nextOrder(); err != nil {
 				return nil, err
 			}
@@ -72,23 +105,12 @@ func (t *txn) succeed(old *device, d diaphone.Device, now time.Time) (*device, e
 			return nil, err
 		}
 	}
-	for _, c := range d.Channels {
+	for _, c := range wanted.Channels {
 		if err := t.join(next, c); err != nil {
 			return nil, err
 		}
 	}
 	return next, nil
-}
-
-// keepEnvironments takes over what is known of old's tokens and was not said again.
-func (d *device) keepEnvironments(old *device) {
-	for i := range d.Tokens {
-		t := &d.Tokens[i]
-		j := slices.IndexFunc(old.Tokens, func(had diaphone.Token) bool { return sameToken(had, *t) })
-		if j >= 0 && t.Environment == "" {
-			t.Environment = old.Tokens[j].Environment
-		}
-	}
 }
 
 // keepChannels takes over those of old's channels that are wanted, in their order.
@@ -171,8 +193,8 @@ func (t *txn) unlink(old, next *device) error {
 	return nil
 }
 
-// take points the token's index entry at d, and takes the token from the device
-// that held it: a token reaches one phone only.
+// take points the token's index entry at d, and ends the device that held the token:
+// it is never transferred.
 func (t *txn) take(d *device, token diaphone.Token) error {
 	hash := hashToken(token)
 	var holders []uint64
@@ -186,15 +208,15 @@ func (t *txn) take(d *device, token diaphone.Token) error {
 		return err
 	}
 	for _, num := range holders {
-		if err := t.dropToken(d.App, num, token, d.UpdatedAt); err != nil {
+		if err := t.endHolder(d.App, num, token); err != nil {
 			return err
 		}
 	}
 	return t.index(inTokens, d.App).add(pair{hash, d.num})
 }
 
-// dropToken removes a token from the record of another device, if it is there.
-func (t *txn) dropToken(app diaphone.AppID, num uint64, token diaphone.Token, now time.Time) error {
+// endHolder deletes another device, if it holds the token.
+func (t *txn) endHolder(app diaphone.AppID, num uint64, token diaphone.Token) error {
 	holder, ok, err := t.device(app, num)
 	if isDamage(err) || err == nil && !ok {
 		return t.index(inTokens, app).remove(pair{hashToken(token), num})
@@ -202,24 +224,13 @@ func (t *txn) dropToken(app diaphone.AppID, num uint64, token diaphone.Token, no
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(holder.Tokens, func(have diaphone.Token) bool { return sameToken(have, token) })
-	if i < 0 {
+	if !slices.ContainsFunc(holder.Tokens, func(have diaphone.Token) bool { return sameToken(have, token) }) {
 		return nil // another token with the same hash
 	}
-	return t.removeToken(holder, i, now)
+	return t.deleteDevice(holder)
 }
 
-// removeToken removes the device's i-th token, and writes it.
-func (t *txn) removeToken(d *device, i int, now time.Time) error {
-	if err := t.index(inTokens, d.App).remove(pair{hashToken(d.Tokens[i]), d.num}); err != nil {
-		return err
-	}
-	d.Tokens = slices.Delete(d.Tokens, i, i+1)
-	d.UpdatedAt = now
-	return t.putDevice(d)
-}
-
-// deleteDevice removes the device's record with all its index entries.
+// deleteDevice removes a device with all its index entries.
 func (t *txn) deleteDevice(d *device) error {
 	if err := t.unlink(d, &device{}); err != nil {
 		return err
@@ -246,56 +257,30 @@ func (s *Store) DeleteDevice(ctx context.Context, app diaphone.AppID, id diaphon
 	})
 }
 
-// Subscribe implements storage.Devices.
-func (s *Store) Subscribe(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, c diaphone.ChannelName) error {
-	return s.write(ctx, adds, func(t *txn) error {
-		d, ok, err := t.deviceByID(app, id)
-		if err != nil {
-			return err
+// EraseUser implements storage.Devices.
+func (s *Store) EraseUser(ctx context.Context, app diaphone.AppID, user diaphone.UserID, limit int) (removed int, more bool, err error) {
+	if user == "" {
+		return 0, false, diaphone.Errorf(diaphone.Internal, "nobody's devices are to be erased")
+	}
+	err = s.write(ctx, moves, func(t *txn) error {
+		removed, more = 0, false
+		var found []*device
+		err := t.eachDevice(app, user, 0, func(d *device) bool {
+			if more = len(found) == limit; !more {
+				found = append(found, d)
+			}
+			return !more
+		})
+		for _, d := range found {
+			err = cmp.Or(err, t.deleteDevice(d))
 		}
-		if !ok {
-			return noDevice(id)
-		}
-		if slices.Contains(d.Channels, c) {
-			return nil
-		}
-		if len(d.Channels) >= diaphone.MaxDeviceChannels {
-			return diaphone.InvalidField("/channels", "too_many", "a device listens to at most %d channels", diaphone.MaxDeviceChannels)
-		}
-		if err := t.join(d, c); err != nil {
-			return err
-		}
-		if err := t.index(inChannels, app).add(pair{hashOf(string(c)), d.num}); err != nil {
-			return err
-		}
-		return t.putDevice(d)
+		removed = len(found)
+		return err
 	})
-}
-
-// Unsubscribe implements storage.Devices.
-func (s *Store) Unsubscribe(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, c diaphone.ChannelName) error {
-	return s.write(ctx, moves, func(t *txn) error {
-		d, ok, err := t.deviceByID(app, id)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return noDevice(id)
-		}
-		i := slices.Index(d.Channels, c)
-		if i < 0 {
-			return nil
-		}
-		d.Channels = slices.Delete(d.Channels, i, i+1)
-		d.since = slices.Delete(d.since, i, i+1)
-		if d.lost, err = t.nextOrder(); err != nil {
-			return err
-		}
-		if err := t.index(inChannels, app).remove(pair{hashOf(string(c)), d.num}); err != nil {
-			return err
-		}
-		return t.putDevice(d)
-	})
+	if err != nil {
+		return 0, false, err
+	}
+	return removed, more, nil
 }
 
 // Device implements storage.Devices.

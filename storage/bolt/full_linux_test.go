@@ -16,6 +16,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 )
 
 func wantFull(t testing.TB, err error) {
@@ -81,11 +82,11 @@ func TestLimitOfTheFile(t *testing.T) {
 	if len(accepted) < 50 {
 		t.Fatalf("full after %d messages", len(accepted))
 	}
-	_, _, err := s.PutDevice(context.Background(), testDevice("e"), time.Now())
+	_, _, err := storagetest.Put(context.Background(), s, testDevice("e"), time.Now())
 	wantFull(t, err)
-	wantFull(t, s.Subscribe(context.Background(), testApp, "d", "sport"))
+	wantFull(t, storagetest.Join(context.Background(), s, testApp, "d", "sport"))
 	wantFull(t, s.Check(context.Background()))
-	if err := s.Unsubscribe(context.Background(), testApp, "d", "news"); err != nil {
+	if err := storagetest.Leave(context.Background(), s, testApp, "d", "news"); err != nil {
 		t.Fatalf("unsubscribe when full: %v", err)
 	}
 	drained(t, s, accepted)
@@ -293,7 +294,7 @@ func TestWhatIsFull(t *testing.T) {
 // smallFiles runs in a child whose files may not grow, until they may.
 func smallFiles(s *Store) error {
 	signal.Ignore(syscall.SIGXFSZ) // so that the write fails instead
-	if _, _, err := s.PutDevice(context.Background(), testDevice("d"), time.Now()); err != nil {
+	if _, _, err := storagetest.Put(context.Background(), s, testDevice("d"), time.Now()); err != nil {
 		return err
 	}
 	var limit syscall.Rlimit

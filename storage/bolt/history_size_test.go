@@ -8,6 +8,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 )
 
 // kept gives the bytes of keys and values that are kept of finished messages.
@@ -61,7 +62,7 @@ func TestWhatIsKeptOfAMessage(t *testing.T) {
 	for i := range phones {
 		go func() {
 			d := testDevice(fmt.Sprintf("device-%09d", i))
-			_, _, err := s.PutDevice(t.Context(), d, time.Now())
+			_, _, err := storagetest.Put(t.Context(), s, d, time.Now())
 			done <- err
 		}()
 	}

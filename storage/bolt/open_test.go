@@ -121,7 +121,7 @@ func TestNewerSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, path, Options{}, "written by a newer diaphone (schema 7, this one knows 2): upgrade, or restore a backup")
+	refused(t, path, Options{}, "written by a newer diaphone (schema 7, this one knows 3): upgrade, or restore a backup")
 	after, err := os.ReadFile(path)
 	if err != nil || string(after) != string(before) {
 		t.Errorf("the refused file has been changed (%v)", err)
@@ -149,7 +149,7 @@ func TestMigrations(t *testing.T) {
 		}},
 	}...)
 	o := Options{hooks: hooks{migrations: steps}}
-	refused(t, path, o, "migrate from schema 3 (second)", errTest.Error())
+	refused(t, path, o, "migrate from schema 4 (second)", errTest.Error())
 	s = openStore(t, path, Options{}) // still what it was: the old binary can go on
 	if hasProbe(t, s, "first") {
 		t.Error("half of the migrations have been kept")
@@ -163,7 +163,7 @@ func TestMigrations(t *testing.T) {
 	if got := fmt.Sprint(ran); got != "[first second first second]" {
 		t.Errorf("ran %s", got)
 	}
-	refused(t, path, Options{}, "schema 4, this one knows 2")
+	refused(t, path, Options{}, "schema 5, this one knows 3")
 
 	fresh := filepath.Join(t.TempDir(), "diaphone.db")
 	ran = nil

@@ -44,7 +44,7 @@ func TestInspectFindsNothingWrongWithASoundStore(t *testing.T) {
 	store, backup := populated(t)
 	for path, seal := range map[string]string{store: SealNone, backup: SealGood} {
 		r := inspect(t, path)
-		if !r.Clean() || !r.Complete || r.Seal != seal || r.Schema != 2 {
+		if !r.Clean() || !r.Complete || r.Seal != seal || r.Schema != schemaVersion(migrations()) {
 			t.Errorf("%s: %+v", path, r)
 		}
 		for _, b := range r.Buckets {
@@ -191,7 +191,7 @@ func TestFilesThatAreNoStores(t *testing.T) {
 	}
 	newer := filepath.Join(dir, "newer")
 	cloneFile(t, store, newer)
-	raw(t, newer, func(tx *bbolt.Tx) error { return writeSchema(tx, 3) })
+	raw(t, newer, func(tx *bbolt.Tx) error { return writeSchema(tx, schemaVersion(migrations())+1) })
 	other := filepath.Join(dir, "other")
 	raw(t, other, func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("other")); return err })
 	for path, want := range map[string]error{
@@ -242,7 +242,7 @@ func TestAnOlderStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeStore(t, openStore(t, target, Options{}))
-	if r := inspect(t, target); !r.Clean() || r.Schema != 2 {
+	if r := inspect(t, target); !r.Clean() || r.Schema != schemaVersion(migrations()) {
 		t.Errorf("after the start: %+v", r)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 )
 
 // A delivery among a hundred pages is found by reading one of them whole, and of seven
@@ -28,7 +29,7 @@ func TestOneDeliveryOfMany(t *testing.T) {
 		}
 	}
 	for i := range 20 { // they may be anywhere
-		if err := s.Unsubscribe(t.Context(), testApp, id(i), "all"); err != nil {
+		if err := storagetest.Leave(t.Context(), s, testApp, id(i), "all"); err != nil {
 			t.Fatal(err)
 		}
 	}

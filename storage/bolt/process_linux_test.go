@@ -16,6 +16,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/storage"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 	"go.uber.org/goleak"
 )
 
@@ -74,7 +75,7 @@ func child(t *testing.T, role, path string) (*exec.Cmd, *bufio.Scanner) {
 // acceptForEver accepts from several goroutines and prints each id that the store
 // has acknowledged.
 func acceptForEver(s *Store) error {
-	if _, _, err := s.PutDevice(context.Background(), testDevice("d"), time.Now()); err != nil {
+	if _, _, err := storagetest.Put(context.Background(), s, testDevice("d"), time.Now()); err != nil {
 		return err
 	}
 	failed := make(chan error)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 )
 
 // Of a sound store everything is salvaged, and what was made anew fits.
@@ -74,7 +76,7 @@ func TestSalvageOfBrokenStores(t *testing.T) {
 				}
 			}
 		}
-		if _, _, err := s.PutDevice(t.Context(), testDevice("new"), time.Now()); err != nil {
+		if _, _, err := storagetest.Put(t.Context(), s, testDevice("new"), time.Now()); err != nil {
 			t.Errorf("round %d: %v", round, err)
 		}
 		closeStore(t, s)

@@ -289,14 +289,17 @@ func (w *settling) finish() error {
 	return nil
 }
 
-// forget removes a dead token, if its device still holds it and has not
-// registered it again since.
+// forget marks a dead token as gone, if its device still holds it and has not
+// registered it again since. Its index entry stays: whoever registers it next ends
+// this device.
 func (t *txn) forget(app diaphone.AppID, f *storage.Forget, now time.Time) (bool, error) {
 	d, i, err := t.held(app, f.Device, f.Token, f.Since)
 	if err != nil || d == nil {
 		return false, err
 	}
-	return true, t.removeToken(d, i, now)
+	d.Tokens[i].GoneAt, d.Tokens[i].GoneReason = stamp(f.Since), f.Reason
+	d.UpdatedAt = now
+	return true, t.putDevice(d)
 }
 
 // move records the environment of a token, on the same conditions.
@@ -309,14 +312,14 @@ func (t *txn) move(app diaphone.AppID, m *storage.Move, now time.Time) error {
 	return t.putDevice(d)
 }
 
-// held finds a token that its device holds as it did at a time; nil: it does not.
+// held finds an active token that its device holds as it did at a time; nil: it does not.
 func (t *txn) held(app diaphone.AppID, id diaphone.DeviceID, token diaphone.Token, since time.Time) (*device, int, error) {
 	d, ok, err := t.deviceByID(app, id)
 	if err != nil || !ok {
 		return nil, 0, err
 	}
 	i := slices.IndexFunc(d.Tokens, func(have diaphone.Token) bool { return sameToken(have, token) })
-	if i < 0 || millis(d.Tokens[i].RegisteredAt) > millis(since) {
+	if i < 0 || !d.Tokens[i].Active() || millis(d.Tokens[i].RegisteredAt) > millis(since) {
 		return nil, 0, nil
 	}
 	return d, i, nil

@@ -29,7 +29,7 @@ type Options struct {
 	// Logger hears of damaged records and of the end of the store. nil: nobody does.
 	Logger *slog.Logger
 	// Reserve is how many bytes must be free for a write that adds something
-	// (Accept, PutDevice, Subscribe, Check). Below it these answer StorageFull
+	// (Accept, a ChangeDevice that does, Check). Below it these answer StorageFull
 	// while Settle, Plan and deletions go on, so that what was accepted can end
 	// and make room. 0: 64 MiB, or an eighth of MaxBytes if that is less.
 	Reserve int64
@@ -77,6 +77,7 @@ type Store struct {
 	failed    chan struct{} // closed at the first failed commit
 	failure   atomic.Pointer[error]
 	fullUntil time.Time // of the writer alone; see fullRetry
+	full      error     // of the writer alone: why nothing may be added to the group at hand
 }
 
 var _ storage.Store = (*Store)(nil)

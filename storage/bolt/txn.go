@@ -16,6 +16,15 @@ type txn struct {
 	buckets [bucketEnd]*bbolt.Bucket
 	writes  int // puts and deletes so far
 	bytes   int // of them
+
+	full error // why nothing may be added; nil: there is room
+	adds bool  // the job that runs has asked to add something
+}
+
+// mayAdd is for a write that finds out only now that it adds something.
+func (t *txn) mayAdd() error {
+	t.adds = true
+	return t.full
 }
 
 func (t *txn) bucket(b bucket) *bbolt.Bucket {

@@ -22,8 +22,8 @@ const (
 type kind bool
 
 const (
-	adds  kind = true  // Accept, PutDevice, …: refused when little room is left
-	moves kind = false // Settle, deletions, …: goes on, for it ends what was accepted
+	adds  kind = true  // Accept, Check, …: refused when little room is left
+	moves kind = false // Settle, deletions, …: goes on, for it ends what was accepted; see txn.mayAdd
 )
 
 // job is one caller's write on its way through the writer.
@@ -114,17 +114,17 @@ func (s *Store) collect(first *job) []*job {
 // admit keeps the jobs whose callers still wait, and refuses what the reserve
 // has no room for.
 func (s *Store) admit(group []*job) []*job {
-	refusal := s.lowSpace()
-	if refusal != nil || s.meter.full.Load() {
-		s.noteRoom(refusal)
+	s.full = s.lowSpace()
+	if s.full != nil || s.meter.full.Load() {
+		s.noteRoom(s.full)
 	}
 	admitted := group[:0]
 	for _, j := range group {
 		switch {
 		case !j.taken.CompareAndSwap(false, true):
-		case refusal != nil && j.kind == adds:
+		case s.full != nil && j.kind == adds:
 			s.meter.refused.Add(1)
-			j.finish(refusal)
+			j.finish(s.full)
 		default:
 			admitted = append(admitted, j)
 		}
@@ -198,7 +198,7 @@ func (s *Store) try(group []*job) (a attempt) {
 	}
 	defer func() { _ = protect(tx.Rollback) }() // after a commit it does nothing
 	a.txid = tx.ID()
-	t := &txn{tx: tx, damage: s.damage, page: s.options.hooks.planPage}
+	t := &txn{tx: tx, damage: s.damage, page: s.options.hooks.planPage, full: s.full}
 	if err := protect(func() (err error) { a.moved, err = s.damage.move(t); return err }); err != nil {
 		a.err = err
 		return a
@@ -208,7 +208,9 @@ func (s *Store) try(group []*job) (a attempt) {
 			break
 		}
 		before := t.writes
+		t.adds = j.kind == adds
 		err := protect(func() error { return j.run(t) })
+		j.kind = kind(t.adds)
 		if err != nil && (t.writes > before || errors.As(err, new(*panicError)) || isDamage(err)) {
 			a.err, a.spoiler = err, j
 			return a

@@ -163,7 +163,7 @@ func clockOfCancel(e *env) {
 // registration. With the clock ahead of the vendor's then, the token stays until it
 // is: better a push to nobody than a phone that is lost.
 func clockOfTokens(e *env) {
-	_, _, err := e.s.PutDevice(e.ctx, phone("d"), at(1000+hour))
+	_, _, err := Put(e.ctx, e.s, phone("d"), at(1000+hour))
 	e.no(err, "put")
 	dead := func(now float64) int {
 		m := e.message(now, toDevices("d"))

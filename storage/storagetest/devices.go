@@ -15,13 +15,17 @@ func deviceTests() []test {
 		{"put, get, replace", putReplaces},
 		{"survives reopening", deviceSurvives},
 		{"repeated registration", putAgain},
-		{"a token moves", tokenMoves},
+		{"a token is never transferred", tokenMoves},
+		{"a change of nothing", changeNothing},
+		{"a change that is refused", changeRefused},
+		{"what a change is given is a copy", changeCopy},
+		{"changes of one device at once", changesTogether},
 		{"delete", deleteDevice},
 		{"list in pages", listPages},
 		{"list of a user", listUser},
 		{"cursor of another list", foreignCursor},
 		{"subscribe, unsubscribe", subscribe},
-		{"too many channels", tooManyChannels},
+		{"erase a user", eraseUser},
 		{"apps do not see each other", appsApart},
 		{"two phones race for a token", tokenRace},
 	}
@@ -31,12 +35,13 @@ func full(id string) diaphone.Device {
 	return diaphone.Device{
 		App: app, ID: diaphone.DeviceID(id), Platform: diaphone.IOS, User: "ana",
 		Tokens: []diaphone.Token{
-			{Kind: diaphone.TokenAPNs, Value: "00ff10aabbccddeeff", Environment: diaphone.Sandbox},
-			{Kind: diaphone.TokenFCM, Value: "f:Ab-_9"},
+			{Kind: diaphone.TokenAPNs, Value: "00ff10aabbccddeeff", Environment: diaphone.Sandbox, Topic: "com.example.chat"},
+			{Kind: diaphone.TokenFCM, Value: "f:Ab-_9", GoneAt: at(-7), GoneReason: "UNREGISTERED"},
 			{Kind: diaphone.TokenWebPush, Value: "https://push.example.com/x?y=z#BCVx.BTBZ_-"},
 		},
 		Channels: []diaphone.ChannelName{"news", "private-chat-7"},
 		Locale:   "de-AT", TimeZone: "Europe/Vienna", Tags: map[string]string{"plan": "gold", "": "empty key", "b": ""},
+		SecretHash: diaphone.HashToken("a secret"), BindsFrom: at(-3),
 	}
 }
 
@@ -45,13 +50,14 @@ func same(a, b diaphone.Device) bool {
 	tokens := func(d diaphone.Device) string {
 		text := ""
 		for _, t := range d.Tokens {
-			text += fmt.Sprintf("%s|%s|%s,", t.Kind, t.Value.Reveal(), t.Environment)
+			text += fmt.Sprintf("%s|%s|%s|%s|%d|%s,", t.Kind, t.Value.Reveal(), t.Environment, t.Topic, t.GoneAt.UnixMilli(), t.GoneReason)
 		}
 		return text
 	}
 	return a.App == b.App && a.ID == b.ID && a.Platform == b.Platform && a.User == b.User &&
 		a.Locale == b.Locale && a.TimeZone == b.TimeZone && fmt.Sprint(a.Tags) == fmt.Sprint(b.Tags) &&
-		slices.Equal(a.Channels, b.Channels) && tokens(a) == tokens(b)
+		slices.Equal(a.Channels, b.Channels) && tokens(a) == tokens(b) &&
+		a.SecretHash == b.SecretHash && a.BindsFrom.Equal(b.BindsFrom)
 }
 
 func putReplaces(e *env) {
@@ -59,7 +65,7 @@ func putReplaces(e *env) {
 	e.code(err, diaphone.NotFound, "read an unknown device")
 
 	want := full("ana-iphone")
-	stored, created, err := e.s.PutDevice(e.ctx, want, at(1.0005))
+	stored, created, err := Put(e.ctx, e.s, want, at(1.0005))
 	e.no(err, "put")
 	equal(e, created, true, "created")
 	for _, got := range []diaphone.Device{stored, e.device(app, "ana-iphone")} {
@@ -72,7 +78,7 @@ func putReplaces(e *env) {
 	}
 
 	slim := diaphone.Device{App: app, ID: "ana-iphone", Platform: diaphone.IOS}
-	stored, created, err = e.s.PutDevice(e.ctx, slim, at(2))
+	stored, created, err = Put(e.ctx, e.s, slim, at(2))
 	e.no(err, "replace")
 	equal(e, created, false, "created")
 	got := e.device(app, "ana-iphone")
@@ -101,7 +107,7 @@ func deviceSurvives(e *env) {
 func putAgain(e *env) {
 	d := full("ana-iphone")
 	e.put(d)
-	stored, created, err := e.s.PutDevice(e.ctx, d, at(60))
+	stored, created, err := Put(e.ctx, e.s, d, at(60))
 	e.no(err, "put again")
 	equal(e, created, false, "created")
 	if !same(stored, d) {
@@ -120,23 +126,140 @@ func putAgain(e *env) {
 }
 
 func tokenMoves(e *env) {
-	e.put(phone("old", withTokens(fcmToken("shared"), diaphone.Token{Kind: diaphone.TokenAPNs, Value: "aa"})))
+	apns := diaphone.Token{Kind: diaphone.TokenAPNs, Value: "aa"}
+	e.put(phone("old", ofUser("ana"), on("news"), withTokens(fcmToken("shared"), apns)))
 	e.put(phone("elsewhere", in(other), withTokens(fcmToken("shared"))))
 	e.put(phone("new", withTokens(fcmToken("shared"))))
 
-	old := e.device(app, "old").Tokens
-	if len(old) != 1 || old[0].Kind != diaphone.TokenAPNs {
-		e.Fatalf("the old device has %d tokens, want the other one only", len(old))
-	}
+	e.ended("old")
 	equal(e, len(e.device(app, "new").Tokens), 1, "tokens of the new device")
 	equal(e, len(e.device(other, "elsewhere").Tokens), 1, "tokens of another app's device")
+	list, _, err := e.s.ListDevices(e.ctx, app, "ana", storage.Page{Limit: 10})
+	e.no(err, "list")
+	equal(e, len(list), 0, "devices of the user whose device was ended")
+	equal(e, e.accept(e.message(1, toChannels("news"))).Counts.Accepted, 0, "deliveries to the channel of the device that was ended")
 
-	// And back: the index followed the token.
-	e.put(phone("old", withTokens(fcmToken("shared"))))
-	equal(e, len(e.device(app, "new").Tokens), 0, "tokens after the token went back")
+	// And back: the index followed the token. What the device was is forgotten.
+	stored := e.put(phone("old", withTokens(fcmToken("shared"))))
+	equal(e, stored.User, "", "user of a device that came back")
+	e.ended("new")
 	// A kind is part of a token: the same text of another kind is another token.
 	e.put(phone("new", withTokens(diaphone.Token{Kind: diaphone.TokenAPNs, Value: "shared"})))
 	equal(e, len(e.device(app, "old").Tokens), 1, "tokens after another kind was registered")
+	// One device may end several.
+	e.put(phone("heir", withTokens(fcmToken("shared"), diaphone.Token{Kind: diaphone.TokenAPNs, Value: "shared"})))
+	e.ended("old")
+	e.ended("new")
+	// A token that was given up is free.
+	e.put(phone("heir", withTokens()))
+	e.put(phone("next", withTokens(fcmToken("shared"))))
+	equal(e, len(e.device(app, "heir").Tokens), 0, "tokens of who had given it up")
+}
+
+// ended: the device is gone, with its user, channels and tokens.
+func (e *env) ended(id diaphone.DeviceID) {
+	e.Helper()
+	_, err := e.s.Device(e.ctx, app, id)
+	e.code(err, diaphone.NotFound, "read a device whose token is another's now")
+}
+
+// change changes the device "d" of the app.
+func (e *env) change(second float64, change storage.Change) (diaphone.Device, bool, error) {
+	return e.s.ChangeDevice(e.ctx, app, "d", at(second), change)
+}
+
+func changeNothing(e *env) {
+	want := full("d")
+	e.put(want)
+	stored, created, err := e.change(9, func(d diaphone.Device, known bool) (diaphone.Device, error) {
+		equal(e, known, true, "known")
+		d.App, d.ID, d.CreatedAt, d.UpdatedAt = other, "somebody", at(8), at(8) // not for it to say
+		return d, nil
+	})
+	e.no(err, "change nothing")
+	equal(e, created, false, "created")
+	for _, got := range []diaphone.Device{stored, e.device(app, "d")} {
+		if !same(got, want) || !got.UpdatedAt.Equal(at(0)) || !got.CreatedAt.Equal(at(0)) {
+			e.Fatalf("got %+v, want %+v", got, want)
+		}
+	}
+	stored, _, err = e.change(10, func(d diaphone.Device, _ bool) (diaphone.Device, error) {
+		d.Channels = append(d.Channels, "news", "sport", "sport")
+		return d, nil
+	})
+	e.no(err, "name channels twice")
+	if want := []diaphone.ChannelName{"news", "private-chat-7", "sport"}; !slices.Equal(stored.Channels, want) || !stored.UpdatedAt.Equal(at(10)) {
+		e.Fatalf("got %v at %v, want %v at %v", stored.Channels, stored.UpdatedAt, want, at(10))
+	}
+}
+
+func changeRefused(e *env) {
+	refusal := diaphone.Errorf(diaphone.Conflict, "no")
+	refuse := func(d diaphone.Device, _ bool) (diaphone.Device, error) {
+		d.Locale = "fr"
+		return d, refusal
+	}
+	_, _, err := e.change(1, refuse)
+	e.code(err, diaphone.Conflict, "refuse to create")
+	e.ended("d")
+	e.put(full("d"))
+	_, _, err = e.change(2, refuse)
+	e.code(err, diaphone.Conflict, "refuse to change")
+	equal(e, e.device(app, "d").Locale, "de-AT", "locale")
+}
+
+func changeCopy(e *env) {
+	want := full("d")
+	e.put(want)
+	_, _, err := e.change(1, func(d diaphone.Device, _ bool) (diaphone.Device, error) {
+		d.Tags["plan"], d.Channels[0] = "lead", "nonsense"
+		d.Tokens[0].Value = "ffff"
+		return full("d"), nil
+	})
+	e.no(err, "change")
+	if got := e.device(app, "d"); !same(got, want) {
+		e.Fatalf("got %+v, want %+v", got, want)
+	}
+	// Every index has what the record has.
+	e.put(phone("thief", withTokens(diaphone.Token{Kind: diaphone.TokenAPNs, Value: "00ff10aabbccddeeff"})))
+	e.ended("d")
+}
+
+// changesTogether: none of them is lost.
+func changesTogether(e *env) {
+	e.put(phone("d"))
+	var group sync.WaitGroup
+	for i := range 40 {
+		group.Go(func() {
+			if err := Join(e.ctx, e.s, app, "d", diaphone.ChannelName(fmt.Sprint("c", i))); err != nil {
+				e.Errorf("join: %v", err)
+			}
+		})
+	}
+	group.Wait()
+	equal(e, len(e.device(app, "d").Channels), 40, "channels")
+}
+
+func eraseUser(e *env) {
+	for i := range 7 {
+		e.put(phone(fmt.Sprint("ana-", i), ofUser("ana"), on("news")))
+		e.put(phone(fmt.Sprint("ben-", i), ofUser("ben")))
+	}
+	e.put(phone("ana-0", in(other), ofUser("ana")))
+	for i, want := range []struct {
+		removed int
+		more    bool
+	}{{3, true}, {3, true}, {1, false}, {0, false}} {
+		removed, more, err := e.s.EraseUser(e.ctx, app, "ana", 3)
+		e.no(err, "erase")
+		equal(e, removed, want.removed, "devices erased by call %d", i)
+		equal(e, more, want.more, "more after call %d", i)
+	}
+	list, _, err := e.s.ListDevices(e.ctx, app, "", storage.Page{Limit: 100})
+	e.no(err, "list")
+	equal(e, len(list), 7, "devices that are left")
+	equal(e, e.accept(e.message(1, toChannels("news"))).Counts.Accepted, 0, "deliveries to erased devices")
+	e.device(other, "ana-0")
 }
 
 func deleteDevice(e *env) {
@@ -158,7 +281,7 @@ func deleteDevice(e *env) {
 	equal(e, e.report(m).State, diaphone.Finished, "state of a message to nobody")
 
 	// The id is free again, and so is its token.
-	stored, created, err := e.s.PutDevice(e.ctx, full("ana-iphone"), at(5))
+	stored, created, err := Put(e.ctx, e.s, full("ana-iphone"), at(5))
 	e.no(err, "put after delete")
 	equal(e, created, true, "created")
 	equal(e, stored.CreatedAt, at(5), "created at")
@@ -244,37 +367,25 @@ func (e *env) cursorRefused(a diaphone.AppID, user diaphone.UserID, cursor strin
 }
 
 func subscribe(e *env) {
-	e.code(e.s.Subscribe(e.ctx, app, "d", "news"), diaphone.NotFound, "subscribe an unknown device")
-	e.code(e.s.Unsubscribe(e.ctx, app, "d", "news"), diaphone.NotFound, "unsubscribe an unknown device")
+	e.code(Join(e.ctx, e.s, app, "d", "news"), diaphone.NotFound, "subscribe an unknown device")
+	e.code(Leave(e.ctx, e.s, app, "d", "news"), diaphone.NotFound, "unsubscribe an unknown device")
 	e.put(phone("d"))
 	for range 2 {
-		e.no(e.s.Subscribe(e.ctx, app, "d", "news"), "subscribe")
+		e.no(Join(e.ctx, e.s, app, "d", "news"), "subscribe")
 	}
-	e.no(e.s.Subscribe(e.ctx, app, "d", "sport"), "subscribe")
+	e.no(Join(e.ctx, e.s, app, "d", "sport"), "subscribe")
 	if got := e.device(app, "d").Channels; !slices.Equal(got, []diaphone.ChannelName{"news", "sport"}) {
 		e.Fatalf("channels %v", got)
 	}
 	equal(e, e.accept(e.message(1, toChannels("news"))).Counts.Accepted, 1, "deliveries")
 	for range 2 {
-		e.no(e.s.Unsubscribe(e.ctx, app, "d", "news"), "unsubscribe")
+		e.no(Leave(e.ctx, e.s, app, "d", "news"), "unsubscribe")
 	}
 	if got := e.device(app, "d").Channels; !slices.Equal(got, []diaphone.ChannelName{"sport"}) {
 		e.Fatalf("channels %v", got)
 	}
 	equal(e, e.accept(e.message(2, toChannels("news"))).Counts.Accepted, 0, "deliveries")
 	equal(e, e.accept(e.message(3, toChannels("sport"))).Counts.Accepted, 1, "deliveries")
-}
-
-func tooManyChannels(e *env) {
-	d := phone("d")
-	for i := range diaphone.MaxDeviceChannels {
-		d.Channels = append(d.Channels, diaphone.ChannelName(fmt.Sprintf("c%d", i)))
-	}
-	e.put(d)
-	e.code(e.s.Subscribe(e.ctx, app, "d", "one-more"), diaphone.Invalid, "subscribe to one more")
-	e.no(e.s.Subscribe(e.ctx, app, "d", "c0"), "subscribe where it is already")
-	e.no(e.s.Unsubscribe(e.ctx, app, "d", "c7"), "unsubscribe")
-	e.no(e.s.Subscribe(e.ctx, app, "d", "one-more"), "subscribe after making room")
 }
 
 func appsApart(e *env) {
@@ -313,25 +424,23 @@ func tokenRace(e *env) {
 	for i := range 16 {
 		all.Go(func() {
 			for range 8 {
-				if _, _, err := e.s.PutDevice(e.ctx, phone(fmt.Sprint(i), withTokens(fcmToken("one"))), at(1)); err != nil {
+				if _, _, err := Put(e.ctx, e.s, phone(fmt.Sprint(i), withTokens(fcmToken("one"))), at(1)); err != nil {
 					e.Errorf("put: %v", err)
 				}
 			}
 		})
 	}
 	all.Wait()
-	holders := 0
-	for i := range 16 {
-		holders += len(e.device(app, diaphone.DeviceID(fmt.Sprint(i))).Tokens)
-	}
-	equal(e, holders, 1, "phones that hold the token")
+	list, _, err := e.s.ListDevices(e.ctx, app, "", storage.Page{Limit: 100})
+	e.no(err, "list")
+	equal(e, len(list), 1, "devices that are left")
 }
 
 // sweepDevices: only those go that have not registered since, and all that belongs to
 // them goes along.
 func sweepDevices(e *env) {
 	registered := func(d diaphone.Device, second float64) {
-		_, _, err := e.s.PutDevice(e.ctx, d, at(second))
+		_, _, err := Put(e.ctx, e.s, d, at(second))
 		e.no(err, "put")
 	}
 	for i := range 7 {

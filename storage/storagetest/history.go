@@ -143,8 +143,8 @@ func oneDeliveryLater(e *env) {
 	m := e.message(1, diaphone.Audience{Channels: []diaphone.ChannelName{"b", "a"}})
 	e.accept(m)
 	change := []func(id diaphone.DeviceID){
-		func(id diaphone.DeviceID) { e.no(e.s.Unsubscribe(e.ctx, app, id, "a"), "unsubscribe") },
-		func(id diaphone.DeviceID) { e.no(e.s.Unsubscribe(e.ctx, app, id, "b"), "unsubscribe") },
+		func(id diaphone.DeviceID) { e.no(Leave(e.ctx, e.s, app, id, "a"), "unsubscribe") },
+		func(id diaphone.DeviceID) { e.no(Leave(e.ctx, e.s, app, id, "b"), "unsubscribe") },
 		func(id diaphone.DeviceID) { e.put(phone(string(id))) },
 		func(id diaphone.DeviceID) { e.no(e.s.DeleteDevice(e.ctx, app, id), "delete") },
 		func(id diaphone.DeviceID) {
@@ -152,8 +152,8 @@ func oneDeliveryLater(e *env) {
 			e.put(phone(string(id), on("a")))
 		},
 		func(id diaphone.DeviceID) {
-			e.no(e.s.Unsubscribe(e.ctx, app, id, "b"), "unsubscribe")
-			e.no(e.s.Subscribe(e.ctx, app, id, "b"), "subscribe")
+			e.no(Leave(e.ctx, e.s, app, id, "b"), "unsubscribe")
+			e.no(Join(e.ctx, e.s, app, id, "b"), "subscribe")
 		},
 		func(diaphone.DeviceID) {},
 	}

@@ -26,6 +26,7 @@ func Model(t *testing.T, open Open) {
 			"":            m.compare,
 			"put":         m.put,
 			"delete":      m.delete,
+			"erase":       m.erase,
 			"subscribe":   m.subscribe,
 			"unsubscribe": m.unsubscribe,
 			"accept":      m.accept,
@@ -127,8 +128,11 @@ func (m *model) put(rt *rapid.T) {
 	if rapid.Bool().Draw(rt, "apns") {
 		d.Tokens = append(d.Tokens, diaphone.Token{Kind: diaphone.TokenAPNs, Value: diaphone.Secret("aa" + string(d.ID))})
 	}
+	if rapid.Bool().Draw(rt, "secret") {
+		d.SecretHash, d.BindsFrom = diaphone.HashToken(string(d.ID)), at(m.now)
+	}
 	old := m.devices[d.ID]
-	stored, created, err := m.e.s.PutDevice(m.e.ctx, d, at(m.now))
+	stored, created, err := Put(m.e.ctx, m.e.s, d, at(m.now))
 	m.e.no(err, "put")
 	equal(m.e, created, old == nil, "created")
 
@@ -153,11 +157,11 @@ func (m *model) put(rt *rapid.T) {
 	for i := range next.Tokens {
 		next.Tokens[i].RegisteredAt = at(m.now)
 	}
-	for _, o := range m.devices {
-		if o != next {
-			o.Tokens = slices.DeleteFunc(o.Tokens, func(t diaphone.Token) bool {
-				return slices.ContainsFunc(d.Tokens, func(n diaphone.Token) bool { return n.Kind == t.Kind && n.Value == t.Value })
-			})
+	for id, o := range m.devices {
+		if o != next && slices.ContainsFunc(o.Tokens, func(t diaphone.Token) bool {
+			return slices.ContainsFunc(next.Tokens, func(n diaphone.Token) bool { return n.Kind == t.Kind && n.Value == t.Value })
+		}) {
+			delete(m.devices, id)
 		}
 	}
 	m.sameDevice(&stored, next)
@@ -193,9 +197,19 @@ func (m *model) delete(rt *rapid.T) {
 	delete(m.devices, id)
 }
 
+func (m *model) erase(rt *rapid.T) {
+	user := rapid.SampledFrom([]diaphone.UserID{"ana", "ben"}).Draw(rt, "user")
+	removed, more, err := m.e.s.EraseUser(m.e.ctx, m.app, user, 100)
+	m.e.no(err, "erase")
+	before := len(m.devices)
+	maps.DeleteFunc(m.devices, func(_ diaphone.DeviceID, d *modelDevice) bool { return d.User == user })
+	equal(m.e, removed, before-len(m.devices), "devices erased")
+	equal(m.e, more, false, "more")
+}
+
 func (m *model) subscribe(rt *rapid.T) {
 	id, c := m.id(rt), m.channel(rt)
-	err := m.e.s.Subscribe(m.e.ctx, m.app, id, c)
+	err := Join(m.e.ctx, m.e.s, m.app, id, c)
 	d := m.devices[id]
 	equal(m.e, err == nil, d != nil, "subscribe of %s", id)
 	if d != nil && !slices.Contains(d.Channels, c) {
@@ -206,7 +220,7 @@ func (m *model) subscribe(rt *rapid.T) {
 
 func (m *model) unsubscribe(rt *rapid.T) {
 	id, c := m.id(rt), m.channel(rt)
-	err := m.e.s.Unsubscribe(m.e.ctx, m.app, id, c)
+	err := Leave(m.e.ctx, m.e.s, m.app, id, c)
 	d := m.devices[id]
 	equal(m.e, err == nil, d != nil, "unsubscribe of %s", id)
 	if d != nil {

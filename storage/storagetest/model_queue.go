@@ -80,7 +80,7 @@ func (m *model) settle(rt *rapid.T) {
 			r.RetryAt = at(m.now + float64(rapid.IntRange(0, 30).Draw(rt, "retry in")))
 		}
 		if r.State == diaphone.Failed {
-			r.Forget = &storage.Forget{Device: it.Device, Token: fcmToken(rapid.SampledFrom([]string{"t1", "t2"}).Draw(rt, "dead")), Since: at(m.now - float64(rapid.IntRange(0, 30).Draw(rt, "dead for")))}
+			r.Forget = &storage.Forget{Device: it.Device, Token: fcmToken(rapid.SampledFrom([]string{"t1", "t2"}).Draw(rt, "dead")), Since: at(m.now - float64(rapid.IntRange(0, 30).Draw(rt, "dead for"))), Reason: "Unregistered"}
 		}
 		work.Results = append(work.Results, r)
 	}
@@ -117,12 +117,14 @@ func (m *model) forget(f *storage.Forget) int {
 	if f == nil || m.devices[f.Device] == nil {
 		return 0
 	}
-	d := m.devices[f.Device]
-	before := len(d.Tokens)
-	d.Tokens = slices.DeleteFunc(d.Tokens, func(t diaphone.Token) bool {
-		return t.Kind == f.Token.Kind && t.Value == f.Token.Value && !t.RegisteredAt.After(f.Since)
-	})
-	return before - len(d.Tokens)
+	for i := range m.devices[f.Device].Tokens {
+		t := &m.devices[f.Device].Tokens[i]
+		if t.Kind == f.Token.Kind && t.Value == f.Token.Value && t.Active() && !t.RegisteredAt.After(f.Since) {
+			t.GoneAt, t.GoneReason = f.Since, f.Reason
+			return 1
+		}
+	}
+	return 0
 }
 
 // restart opens the store again: leases are gone, all else is there.

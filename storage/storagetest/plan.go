@@ -30,7 +30,7 @@ func (e *env) crowd(n int, options ...func(*diaphone.Device)) []diaphone.DeviceI
 	for i := range n {
 		ids[i] = diaphone.DeviceID(fmt.Sprintf("d%05d", i))
 		go func() {
-			_, _, err := e.s.PutDevice(e.ctx, phone(string(ids[i]), options...), at(0))
+			_, _, err := Put(e.ctx, e.s, phone(string(ids[i]), options...), at(0))
 			errs <- err
 		}()
 	}
@@ -167,18 +167,18 @@ func changesWhilePlanning(e *env) {
 	e.accept(m)
 
 	// The first device has been planned. It moves to a source that is still to come.
-	e.no(e.s.Subscribe(e.ctx, app, first, "sport"), "subscribe")
-	e.no(e.s.Unsubscribe(e.ctx, app, first, "news"), "unsubscribe")
+	e.no(Join(e.ctx, e.s, app, first, "sport"), "subscribe")
+	e.no(Leave(e.ctx, e.s, app, first, "news"), "unsubscribe")
 	// This one joins the first source where planning has passed already.
-	e.no(e.s.Subscribe(e.ctx, app, "joins", "news"), "subscribe")
+	e.no(Join(e.ctx, e.s, app, "joins", "news"), "subscribe")
 	// These have not been planned. One leaves the first source and stays in the second, one
 	// leaves and comes back, one leaves for good, one is deleted, one moves on.
-	e.no(e.s.Unsubscribe(e.ctx, app, moving, "news"), "unsubscribe")
-	e.no(e.s.Unsubscribe(e.ctx, app, last, "news"), "unsubscribe")
-	e.no(e.s.Subscribe(e.ctx, app, last, "news"), "subscribe")
-	e.no(e.s.Unsubscribe(e.ctx, app, "leaving", "news"), "unsubscribe")
+	e.no(Leave(e.ctx, e.s, app, moving, "news"), "unsubscribe")
+	e.no(Leave(e.ctx, e.s, app, last, "news"), "unsubscribe")
+	e.no(Join(e.ctx, e.s, app, last, "news"), "subscribe")
+	e.no(Leave(e.ctx, e.s, app, "leaving", "news"), "unsubscribe")
 	e.no(e.s.DeleteDevice(e.ctx, app, "deleted"), "delete")
-	_, _, err := e.s.PutDevice(e.ctx, phone("both", on("sport", "news")), at(2))
+	_, _, err := Put(e.ctx, e.s, phone("both", on("sport", "news")), at(2))
 	e.no(err, "put again")
 
 	e.planAll(m)

@@ -153,7 +153,7 @@ func audienceOfTheStart(e *env) {
 	m := e.scheduled(1, 100, toChannels("news"))
 	e.accept(m)
 	e.put(phone("comes", on("news")))
-	e.no(e.s.Unsubscribe(e.ctx, app, "leaves", "news"), "unsubscribe")
+	e.no(Leave(e.ctx, e.s, app, "leaves", "news"), "unsubscribe")
 	e.start(m)
 	e.exactly(e.deliveries(m, 10), []diaphone.DeviceID{"stays", "comes"})
 }

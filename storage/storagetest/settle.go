@@ -126,19 +126,33 @@ func forgetToken(e *env) {
 	e.accept(e.message(1, toDevices("d")))
 	b := e.claim(fcmLane(app), 2, 1)[0]
 	work := all(&b, diaphone.Failed)
-	work.Results[0].Forget = &storage.Forget{Device: "d", Token: fcmToken("dead"), Since: at(0)}
+	work.Results[0].Forget = &storage.Forget{Device: "d", Token: fcmToken("dead"), Since: at(0.25), Reason: "UNREGISTERED"}
 	equal(e, e.settle(3, work).Forgotten, 1, "tokens forgotten")
 	d := e.device(app, "d")
-	if len(d.Tokens) != 1 || d.Tokens[0].Kind != diaphone.TokenAPNs {
-		e.Fatalf("%d tokens are left", len(d.Tokens))
+	dead, other := d.Tokens[0], d.Tokens[1]
+	if dead.Active() || !dead.GoneAt.Equal(at(0.25)) || dead.GoneReason != "UNREGISTERED" || !other.Active() || !d.UpdatedAt.Equal(at(3)) {
+		e.Fatalf("got %+v", d)
 	}
-	// The token is free: another device may register it, and this one again.
+	e.accept(e.message(4, toDevices("d")))
+	b = e.claim(apnsLane(app), 5, 1)[0]
+	// Who is told of it again changes nothing.
+	work = all(&b, diaphone.Failed)
+	work.Results[0].Forget = &storage.Forget{Device: "d", Token: fcmToken("dead"), Since: at(1), Reason: "again"}
+	equal(e, e.settle(6, work).Forgotten, 0, "tokens forgotten twice")
+	equal(e, e.device(app, "d").Tokens[0].GoneReason, "UNREGISTERED", "reason")
+	// Registered again it is active.
+	e.put(phone("d", withTokens(fcmToken("dead"))))
+	equal(e, len(e.claim(fcmLane(app), 7, 1)), 0, "batches before a message")
+	e.accept(e.message(7, toDevices("d")))
+	equal(e, len(e.claim(fcmLane(app), 8, 1)), 1, "batches for the token that is back")
+	// And whoever registers one that is gone ends its device all the same.
+	e.put(phone("d", withTokens(diaphone.Token{Kind: diaphone.TokenFCM, Value: "dead", GoneAt: at(8)})))
 	e.put(phone("d2", withTokens(fcmToken("dead"))))
-	equal(e, len(e.device(app, "d").Tokens), 1, "tokens of the first device")
+	e.ended("d")
 }
 
 func forgetNot(e *env) {
-	_, _, err := e.s.PutDevice(e.ctx, phone("d", withTokens(fcmToken("t"))), at(10))
+	_, _, err := Put(e.ctx, e.s, phone("d", withTokens(fcmToken("t"))), at(10))
 	e.no(err, "put")
 	e.put(phone("mover", withTokens(fcmToken("old"))))
 	for what, f := range map[string]storage.Forget{
@@ -153,12 +167,11 @@ func forgetNot(e *env) {
 		work := all(&b, diaphone.Failed)
 		work.Results[0].Forget = &f
 		equal(e, e.settle(20, work).Forgotten, 0, "tokens forgotten: %s", what)
-		equal(e, len(e.device(app, "d").Tokens), 1, "tokens: %s", what)
+		equal(e, e.device(app, "d").Tokens[0].Active(), true, "active: %s", what)
 	}
 }
 
-// moveToken: what was found out stays until the device says otherwise, or until the
-// token is another.
+// moveToken: what was found out of a token is written to it, and to no other.
 func moveToken(e *env) {
 	token := func(value string, env diaphone.Environment) diaphone.Token {
 		return diaphone.Token{Kind: diaphone.TokenAPNs, Value: diaphone.Secret(value), Environment: env}
@@ -171,7 +184,7 @@ func moveToken(e *env) {
 		e.settle(now, work)
 	}
 	put := func(now float64, t diaphone.Token) {
-		_, _, err := e.s.PutDevice(e.ctx, phone("d", withTokens(fcmToken("t"), t)), at(now))
+		_, _, err := Put(e.ctx, e.s, phone("d", withTokens(fcmToken("t"), t)), at(now))
 		e.no(err, "put")
 	}
 	has := func(env diaphone.Environment, when string) {
@@ -191,8 +204,6 @@ func moveToken(e *env) {
 	settle(20, storage.Move{Device: "d", Token: token("aa", ""), To: diaphone.Sandbox, Since: at(10)})
 	has(diaphone.Sandbox, "moved")
 	equal(e, e.device(app, "d").Tokens[1].RegisteredAt, at(10), "registered at")
-	put(30, token("aa", ""))
-	has(diaphone.Sandbox, "registered again without one")
 	put(40, token("aa", diaphone.Production))
 	has(diaphone.Production, "registered again with one")
 	put(50, token("bb", ""))

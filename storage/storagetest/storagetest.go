@@ -109,15 +109,18 @@ func equal[T comparable](e *env, got, want T, what string, args ...any) {
 func apnsLane(a diaphone.AppID) diaphone.Lane { return diaphone.Lane{App: a, Credential: "apns"} }
 func fcmLane(a diaphone.AppID) diaphone.Lane  { return diaphone.Lane{App: a, Credential: "fcm"} }
 
-// route is a Route as the product has it: first token decides.
+// route is a Route as the product has it: the first token that is active decides.
 func route(_ *diaphone.Message, d *diaphone.Device) (diaphone.Lane, diaphone.TokenKind, string) {
-	if len(d.Tokens) == 0 {
-		return diaphone.Lane{}, "", "no_token"
+	for i := range d.Tokens {
+		switch t := &d.Tokens[i]; {
+		case !t.Active():
+		case t.Kind == diaphone.TokenAPNs:
+			return apnsLane(d.App), diaphone.TokenAPNs, ""
+		default:
+			return fcmLane(d.App), diaphone.TokenFCM, ""
+		}
 	}
-	if d.Tokens[0].Kind == diaphone.TokenAPNs {
-		return apnsLane(d.App), diaphone.TokenAPNs, ""
-	}
-	return fcmLane(d.App), diaphone.TokenFCM, ""
+	return diaphone.Lane{}, "", "no_token"
 }
 
 // phone is a device with one token of its own and what options add.
@@ -154,7 +157,7 @@ func withTokens(tokens ...diaphone.Token) func(*diaphone.Device) {
 
 func (e *env) put(d diaphone.Device) diaphone.Device {
 	e.Helper()
-	stored, _, err := e.s.PutDevice(e.ctx, d, at(0))
+	stored, _, err := Put(e.ctx, e.s, d, at(0))
 	e.no(err, "put device %s", d.ID)
 	return stored
 }

@@ -31,12 +31,11 @@ func check(e *env) {
 func (e *env) calls(ctx context.Context) map[string]func() error {
 	m := e.message(1, toDevices("d"))
 	return map[string]func() error{
-		"PutDevice":    func() error { _, _, err := e.s.PutDevice(ctx, phone("d"), at(0)); return err },
+		"ChangeDevice": func() error { _, _, err := Put(ctx, e.s, phone("d"), at(0)); return err },
 		"Device":       func() error { _, err := e.s.Device(ctx, app, "d"); return err },
 		"DeleteDevice": func() error { return e.s.DeleteDevice(ctx, app, "d") },
 		"ListDevices":  func() error { _, _, err := e.s.ListDevices(ctx, app, "", storage.Page{Limit: 1}); return err },
-		"Subscribe":    func() error { return e.s.Subscribe(ctx, app, "d", "news") },
-		"Unsubscribe":  func() error { return e.s.Unsubscribe(ctx, app, "d", "news") },
+		"EraseUser":    func() error { _, _, err := e.s.EraseUser(ctx, app, "ana", 1); return err },
 		"Accept":       func() error { _, err := e.s.Accept(ctx, m, storage.Idempotency{}, route); return err },
 		"Plan":         func() error { _, _, err := e.s.Plan(ctx, app, m.ID, route); return err },
 		"Unplanned":    func() error { _, err := e.s.Unplanned(ctx, 1); return err },
@@ -96,7 +95,7 @@ func closeWaits(e *env) {
 	for i := range callers {
 		group.Go(func() {
 			begun.Done()
-			_, _, err := e.s.PutDevice(e.ctx, phone(fmt.Sprint(i)), at(0))
+			_, _, err := Put(e.ctx, e.s, phone(fmt.Sprint(i)), at(0))
 			if err != nil && !errors.Is(err, storage.ErrClosed) {
 				e.Errorf("put: %v", err)
 			}
@@ -152,7 +151,7 @@ func together(e *env) {
 		})
 	}
 	loop(100, func(i int) error {
-		_, _, err := e.s.PutDevice(e.ctx, phone(fmt.Sprint("extra", i%5), on("sport")), at(0))
+		_, _, err := Put(e.ctx, e.s, phone(fmt.Sprint("extra", i%5), on("sport")), at(0))
 		return err
 	})
 	loop(100, func(i int) error { return e.s.DeleteDevice(e.ctx, app, diaphone.DeviceID(fmt.Sprint("extra", i%5))) })

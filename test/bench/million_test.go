@@ -20,6 +20,7 @@ import (
 	"github.com/diaphone-dev/diaphone/app"
 	"github.com/diaphone-dev/diaphone/storage"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
+	"github.com/diaphone-dev/diaphone/storage/storagetest"
 	"github.com/diaphone-dev/diaphone/test/harness"
 )
 
@@ -105,7 +106,7 @@ func fill(b *testing.B, path string, give func(register func([]diaphone.Device))
 		var all sync.WaitGroup
 		for i := range some {
 			all.Go(func() {
-				if _, _, err := s.PutDevice(context.Background(), some[i], time.Now()); err != nil {
+				if _, _, err := storagetest.Put(context.Background(), s, some[i], time.Now()); err != nil {
 					b.Error(err)
 				}
 			})

@@ -158,8 +158,8 @@ func TestDevicesAreAddedShownAndRemoved(t *testing.T) {
 	if out, _, code := d.run("send", "device:bobs", "hi", "--wait"); code != 8 || !strings.Contains(out, "failed") {
 		t.Errorf("send to an uninstalled app: exit code %d, want 8\n%s", code, out)
 	}
-	if out, _, code := d.run("send", "device:bobs", "hi", "--wait"); code != 8 || !strings.Contains(out, "no_token") {
-		t.Errorf("send after the token was forgotten: exit code %d, want 8 and no_token\n%s", code, out)
+	if out, _, code := d.run("send", "device:bobs", "hi", "--wait"); code != 8 || !strings.Contains(out, "token_gone") {
+		t.Errorf("send after the token was found dead: exit code %d, want 8 and token_gone\n%s", code, out)
 	}
 	d.must("devices", "rm", "bobs")
 	if _, errs, code := d.run("devices", "get", "bobs"); code != 5 {

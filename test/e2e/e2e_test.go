@@ -138,7 +138,7 @@ func TestARefusedCredential(t *testing.T) {
 	}
 }
 
-// TestAnUninstalledApp: the token is forgotten, the device stays, and a new
+// TestAnUninstalledApp: the token is gone, the device stays, and a new
 // registration makes it reachable again.
 func TestAnUninstalledApp(t *testing.T) {
 	w := harness.NewWorld(t, nil)
@@ -153,8 +153,8 @@ func TestAnUninstalledApp(t *testing.T) {
 		t.Fatalf("counts %+v, want 3 failed", m.Counts)
 	}
 	for d, err := range w.Client.AllDevices(context.Background(), "") {
-		if err != nil || len(d.Tokens) != 0 || len(d.Channels) != 1 {
-			t.Errorf("device %+v, %v: want it without its token, but there", d, err)
+		if err != nil || d.Tokens[0].State != wire.TokenGone || len(d.Channels) != 1 {
+			t.Errorf("device %+v, %v: want its token gone, and it there", d, err)
 		}
 	}
 	for _, name := range []string{"ios-0", "android-0", "web-0"} {

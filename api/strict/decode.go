@@ -1,4 +1,7 @@
-package rest
+// Package strict is how the doors of the native API read what they are sent: to the
+// letter, with a pointer to the first fault, and never repeating a value, which might be
+// a token.
+package strict
 
 import (
 	"bufio"
@@ -25,8 +28,8 @@ import (
 // the data may be less patient than our parser.
 const maxDepth = 32
 
-// readBody reads an uncompressed JSON body of at most limit bytes.
-func readBody(c *call, limit int64) ([]byte, error) {
+// Body reads an uncompressed JSON body of at most limit bytes.
+func Body(c echo.Context, limit int64) ([]byte, error) {
 	r := c.Request()
 	if e := r.Header.Get(echo.HeaderContentEncoding); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, echo.NewHTTPError(http.StatusUnsupportedMediaType, "send the body without Content-Encoding")
@@ -51,9 +54,9 @@ func readBody(c *call, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// hasBody tells whether there is one, of operations that need none. Its length may
+// HasBody tells whether there is one, of operations that need none. Its length may
 // not have been announced.
-func hasBody(r *http.Request) bool {
+func HasBody(r *http.Request) bool {
 	ahead := bufio.NewReader(r.Body)
 	r.Body = struct {
 		io.Reader
@@ -70,10 +73,10 @@ func orUTF8(charset string) string {
 	return charset
 }
 
-// decode reads one JSON document of the type, strictly: no unknown, repeated or
+// Decode reads one JSON document of the type, strictly: no unknown, repeated or
 // null member, no other type, nothing behind it, valid UTF-8. The error points
 // at the first fault and never repeats a value, which might be a token.
-func decode[T any](body []byte) (v T, err error) {
+func Decode[T any](body []byte) (v T, err error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return v, malformed("", "required", "the body is empty; a JSON object belongs there")
 	}
@@ -131,7 +134,7 @@ func checkDepth(body []byte) error {
 func syntacticFault(e *jsontext.SyntacticError, body []byte) error {
 	switch {
 	case errors.Is(e, jsontext.ErrDuplicateName):
-		return malformed(e.JSONPointer, "duplicate", "the field %q stands twice in the same object", clip(e.JSONPointer.LastToken()))
+		return malformed(e.JSONPointer, "duplicate", "the field %q stands twice in the same object", Clip(e.JSONPointer.LastToken()))
 	case invalidUTF8At(body, e.ByteOffset):
 		return malformed(e.JSONPointer, "invalid_utf8", "the body is not valid UTF-8 at byte %d", e.ByteOffset)
 	case errors.Is(e, io.ErrUnexpectedEOF):
@@ -160,7 +163,7 @@ func semanticFault(e *json.SemanticError) error {
 	case e.JSONKind == jsontext.KindNumber && isInteger(e.GoType):
 		return diaphone.InvalidField(pointer(e.JSONPointer), "wrong_type", "a whole number of at most 64 bits belongs here")
 	}
-	return diaphone.InvalidField(pointer(e.JSONPointer), "wrong_type", "%s belongs here, this is %s", wanted(e.GoType), given(e.JSONKind))
+	return diaphone.InvalidField(pointer(e.JSONPointer), "wrong_type", "%s belongs here, this is %s", wanted(e.GoType), Given(e.JSONKind))
 }
 
 func malformed(at jsontext.Pointer, code, format string, args ...any) error {
@@ -203,7 +206,8 @@ func wanted(t reflect.Type) string {
 	return "another type"
 }
 
-func given(k jsontext.Kind) string {
+// Given names a kind of JSON value for a refusal.
+func Given(k jsontext.Kind) string {
 	switch k {
 	case jsontext.KindString:
 		return "a string"
@@ -221,19 +225,11 @@ func given(k jsontext.Kind) string {
 	return "something else"
 }
 
-func clip(s string) string {
+// Clip keeps foreign text in an answer short.
+func Clip(s string) string {
 	const most = 40
 	if len(s) <= most {
 		return s
 	}
 	return strings.ToValidUTF8(s[:most], "") + "…"
-}
-
-// detailOf gives the part of an error that a caller may see.
-func detailOf(err error) string {
-	var e *diaphone.Error
-	if errors.As(err, &e) {
-		return e.Detail
-	}
-	return err.Error()
 }

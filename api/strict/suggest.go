@@ -1,4 +1,4 @@
-package rest
+package strict
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ func unknownField(name string, of reflect.Type) string {
 
 // unknown is the text for a name that is not among the known ones.
 func unknown(what, name string, known []string) string {
-	text := fmt.Sprintf("there is no %s %q here", what, clip(name))
+	text := fmt.Sprintf("there is no %s %q here", what, Clip(name))
 	if likely := closest(name, known); likely != "" {
 		return text + fmt.Sprintf("; did you mean %q?", likely)
 	}
