@@ -1,6 +1,9 @@
 package diaphone
 
-import "crypto/sha256"
+import (
+	"crypto"
+	"crypto/sha256"
+)
 
 // App is a tenant. Everything stored, counted or logged belongs to one.
 type App struct {
@@ -14,6 +17,42 @@ type App struct {
 	Disabled    bool         // refused at every door; what has been accepted still goes out
 	Confirm     Confirmation // for messages that do not say it themselves
 	Webhooks    []Webhook
+
+	IdentityKeys []IdentityKey
+}
+
+// IdentityKey verifies the tokens by which the app's backend says whose an installation
+// is. An algorithm belongs to a key: what a token says of it decides nothing.
+type IdentityKey struct {
+	ID        string // what a token's kid names
+	Algorithm IdentityAlgorithm
+	Public    crypto.PublicKey // EdDSA: ed25519.PublicKey; ES256: *ecdsa.PublicKey on P-256
+	Secret    Secret           // HS256
+}
+
+// IdentityAlgorithm is a signature algorithm (RFC 7518, RFC 8037).
+type IdentityAlgorithm string
+
+// The algorithms.
+const (
+	EdDSA IdentityAlgorithm = "EdDSA"
+	ES256 IdentityAlgorithm = "ES256"
+	HS256 IdentityAlgorithm = "HS256"
+)
+
+// IdentityKey finds the key that a token's kid names: one of the app's identity keys, or
+// one of its key pairs, whose secret then signs. An empty kid is that of SigningKey.
+func (a *App) IdentityKey(kid string) (IdentityKey, bool) {
+	for _, k := range a.IdentityKeys {
+		if k.ID == kid && kid != "" {
+			return k, true
+		}
+	}
+	pair, ok := a.Key(kid)
+	if kid == "" {
+		pair, ok = a.SigningKey()
+	}
+	return IdentityKey{ID: pair.Key, Algorithm: HS256, Secret: pair.Secret}, ok
 }
 
 // Key is one key pair of the Pusher protocol; an app may own several while it

@@ -61,6 +61,8 @@ type (
 		Limits   limitsEntry    `yaml:"limits"`
 		Webhooks []webhookEntry `yaml:"webhooks"`
 		Confirm  confirmEntry   `yaml:"confirm"`
+
+		IdentityKeys []identityEntry `yaml:"identity_keys"`
 	}
 	keyEntry struct {
 		Key     string          `yaml:"key"`
@@ -229,6 +231,7 @@ func (r *appsReader) app(at string, e *appEntry) {
 	for i := range e.WebPush {
 		r.webPush(fmt.Sprintf("%s.webpush[%d]", at, i), &a, &e.WebPush[i])
 	}
+	a.IdentityKeys = r.identityKeys(at+".identity_keys", &a, e.IdentityKeys)
 	a.Webhooks = r.webhooks(at+".webhooks", &a, e.Webhooks)
 	r.tenants.Apps = append(r.tenants.Apps, a)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/internal/identity"
 )
 
 // What may become of a device, as pure functions of what it is. The store runs them
@@ -61,6 +62,59 @@ func afterLogout(had *diaphone.Device, now time.Time) time.Time {
 		return later(had.BindsFrom, mark)
 	}
 	return later(had.BindsFrom.Add(time.Second), mark)
+}
+
+// bound is the device after an identity token has said whose it is. A token that is older
+// than what the device has heard is refused, and so is one of the same second that names
+// another user: nobody knows which of the two was first.
+func bound(had diaphone.Device, c *identity.Claims) (diaphone.Device, error) {
+	another := had.User != "" && had.User != c.User
+	if c.IssuedAt.Before(had.BindsFrom) || another && c.IssuedAt.Equal(had.BindsFrom) {
+		return had, outdated()
+	}
+	next := had
+	if another {
+		next.Channels = openChannels(had.Channels)
+	}
+	next.User, next.BindsFrom = c.User, c.IssuedAt
+	return next, nil
+}
+
+// loggedOut is the device after its user has left it, with him the channels that he was
+// let into, and with both every token from before.
+func loggedOut(had diaphone.Device, now time.Time) diaphone.Device {
+	next := had
+	next.User, next.Channels, next.BindsFrom = "", openChannels(had.Channels), afterLogout(&had, now)
+	return next
+}
+
+// authorised refuses a token that does not let the device's user into the channel.
+func authorised(had *diaphone.Device, c *identity.Claims, channel diaphone.ChannelName) error {
+	switch {
+	case c.IssuedAt.Before(had.BindsFrom):
+		return outdated()
+	case had.User != c.User:
+		return identityRefused(RefusedUser, "the token is for another user than the device is bound to: bind the user first")
+	case !c.Opens(channel):
+		return identityRefused(RefusedChannel, "the token's channels do not have this one")
+	}
+	return nil
+}
+
+// openChannels leaves out what somebody was let into: it was his, not the device's.
+func openChannels(channels []diaphone.ChannelName) []diaphone.ChannelName {
+	return slices.DeleteFunc(slices.Clone(channels), func(c diaphone.ChannelName) bool { return c.Kind() != diaphone.Public })
+}
+
+// withSecret is the device with a new secret in place of the one before. One that had
+// none has heard no token yet: those from before count for nothing.
+func withSecret(had diaphone.Device, hash diaphone.TokenHash, now time.Time) diaphone.Device {
+	next := had
+	if had.SecretHash == (diaphone.TokenHash{}) {
+		next.BindsFrom = now.Truncate(time.Second)
+	}
+	next.SecretHash = hash
+	return next
 }
 
 // settled keeps no mark of a device that nobody can bind with an identity token.

@@ -27,10 +27,14 @@ func (i *Installation) proves(d *diaphone.Device) bool {
 // outside.
 type Refusal string
 
-// The refusals of a device secret.
+// The refusals of a device secret, and of an identity token beside its own (see package
+// identity).
 const (
-	RefusedForm   Refusal = "secret_malformed" // it is no device secret
-	RefusedSecret Refusal = "secret_wrong"     // it is nobody's: no such app, no such device, or another secret
+	RefusedForm    Refusal = "secret_malformed" // it is no device secret
+	RefusedSecret  Refusal = "secret_wrong"     // it is nobody's: no such app, no such device, or another secret
+	RefusedOlder   Refusal = "token_outdated"   // a newer one has been heard, or a logout
+	RefusedUser    Refusal = "token_user"       // the device is bound to another
+	RefusedChannel Refusal = "token_channel"    // it does not open the channel
 )
 
 // Error implements error.

@@ -98,13 +98,14 @@ func Start(t testing.TB, o Options) *Server {
 	live := hub.New(hub.Config{})
 	g := s.gateway(o, live)
 	logger := slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	registry := prometheus.NewRegistry()
 	s.Echo, err = api.New(api.Config{
 		Logger:   logger,
-		Registry: prometheus.NewRegistry(),
+		Registry: registry,
 		Ready:    o.Ready,
 		Doors: []api.Door{
 			rest.New(rest.Config{Gateway: g, Logger: logger}),
-			device.New(device.Config{Gateway: g, Logger: logger}),
+			device.New(device.Config{Gateway: g, Metrics: device.NewMetrics(registry)}),
 			channels.New(channels.Config{Gateway: g, Hub: live, Logger: logger}),
 		},
 	})

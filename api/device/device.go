@@ -5,7 +5,6 @@ package device
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -27,22 +26,17 @@ const RequestTimeout = 10 * time.Second
 // Config names what the door needs.
 type Config struct {
 	Gateway *gateway.Gateway
-	Logger  *slog.Logger // default: none; for what no answer tells
+	Metrics *Metrics // nil: nobody counts
 }
 
 // Door is an api.Door.
 type Door struct {
 	gateway *gateway.Gateway
-	log     *slog.Logger
+	metrics *Metrics
 }
 
 // New builds the door.
-func New(c Config) *Door {
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	return &Door{gateway: c.Gateway, log: c.Logger}
-}
+func New(c Config) *Door { return &Door{gateway: c.Gateway, metrics: c.Metrics} }
 
 // call is a request of an installation that has proved itself. Whatever a handler reads
 // or changes, it does for this one: no path here has an id in it that could be exchanged.
@@ -64,6 +58,10 @@ func (d *Door) Mount(e *echo.Echo) {
 	own(http.MethodGet, "", d.show)
 	own(http.MethodPut, "", d.renew)
 	own(http.MethodDelete, "", d.retire)
+	own(http.MethodPut, "/user", d.bindUser)
+	own(http.MethodDelete, "/user", d.logout)
+	own(http.MethodPut, "/channels/:channel", d.listen)
+	own(http.MethodDelete, "/channels/:channel", d.unlisten)
 }
 
 // authenticated lets handle see only requests with the secret of a device.
@@ -78,6 +76,7 @@ func (d *Door) authenticated(handle func(*call) error) echo.HandlerFunc {
 				err = handle(&call{Context: c, installation: i})
 			}
 		}
+		d.metrics.count(err)
 		if diaphone.CodeOf(err) == diaphone.Unauthorized {
 			c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Bearer realm="diaphone", error="invalid_token"`)
 		}

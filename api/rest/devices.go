@@ -62,6 +62,18 @@ func (d *Door) deleteDevice(c *call) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
+func (d *Door) newSecret(c *call) error {
+	id, err := c.deviceID()
+	if err != nil {
+		return err
+	}
+	secret, err := d.gateway.NewSecret(c.ctx(), c.app.ID, id)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, wire.DeviceSecret{Secret: secret.Reveal()})
+}
+
 func (d *Door) listDevices(c *call) error {
 	p, err := c.page()
 	if err != nil {

@@ -48,6 +48,8 @@ func matrix() map[string]row {
 		"DELETE /v1/devices/{device_id}":                    {"/v1/devices/d1", "", 401, 204, 404},
 		"PUT /v1/devices/{device_id}/channels/{channel}":    {"/v1/devices/d1/channels/news", "", 401, 204, 404},
 		"DELETE /v1/devices/{device_id}/channels/{channel}": {"/v1/devices/d1/channels/news", "", 401, 204, 404},
+		"POST /v1/devices/{device_id}/secret":               {"/v1/devices/d1/secret", "", 401, 200, 404},
+		"DELETE /v1/users/{user_id}":                        {"/v1/users/ana", "", 401, 200, 200},
 		"GET /v1/users/{user_id}":                           {"/v1/users/ana", "", 401, 200, 200},
 		"POST /v1/users/{user_id}/disconnect":               {"/v1/users/ana/disconnect", "", 401, 200, 200},
 		"GET /v1/channels":                                  {"/v1/channels", "", 401, 200, 200},
@@ -60,10 +62,14 @@ func matrix() map[string]row {
 		"POST /v1/webhooks/{webhook}/dead-letters/resend":   {"/v1/webhooks/backend/dead-letters/resend", "", 401, 200, 404},
 		// An installed app's door wants the secret of a device, and its first call the public key in
 		// its path; a bearer token of the app counts for nothing there.
-		"POST /v1/apps/{app_key}/devices": {},
-		"GET /v1/device":                  {"/v1/device", "", 401, 401, 401},
-		"PUT /v1/device":                  {"/v1/device", device, 401, 401, 401},
-		"DELETE /v1/device":               {"/v1/device", "", 401, 401, 401},
+		"POST /v1/apps/{app_key}/devices":      {},
+		"GET /v1/device":                       {"/v1/device", "", 401, 401, 401},
+		"PUT /v1/device":                       {"/v1/device", device, 401, 401, 401},
+		"DELETE /v1/device":                    {"/v1/device", "", 401, 401, 401},
+		"PUT /v1/device/user":                  {"/v1/device/user", `{"token":"x"}`, 401, 401, 401},
+		"DELETE /v1/device/user":               {"/v1/device/user", "", 401, 401, 401},
+		"PUT /v1/device/channels/{channel}":    {"/v1/device/channels/news", "", 401, 401, 401},
+		"DELETE /v1/device/channels/{channel}": {"/v1/device/channels/news", "", 401, 401, 401},
 		// The Pusher door wants a signature; a bearer token counts for nothing there.
 		"POST /apps/{app}/events":                             {"/apps/1/events", message, 401, 401, 401},
 		"POST /apps/{app}/batch_events":                       {"/apps/1/batch_events", message, 401, 401, 401},

@@ -19,8 +19,8 @@ import (
 func TestExamplesAreExecuted(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{})
 	// In this order, every operation finds what its path names.
-	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "publishMessage", "getMessage", "listDeliveries", "explain", "cancelMessage", "unsubscribeDevice", "deleteDevice",
-		"publishBatch", "listChannels", "getChannel", "listMembers", "listPastEvents", "getUser", "disconnectUser",
+	order := []string{"putDevice", "getDevice", "listDevices", "subscribeDevice", "newDeviceSecret", "publishMessage", "getMessage", "listDeliveries", "explain", "cancelMessage", "unsubscribeDevice", "deleteDevice",
+		"publishBatch", "listChannels", "getChannel", "listMembers", "listPastEvents", "getUser", "disconnectUser", "eraseUser",
 		"listWebhooks", "listDeadLetters", "resendDeadLetters", "discardDeadLetters"}
 	sent := 0
 	var message string

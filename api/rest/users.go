@@ -28,6 +28,18 @@ func (d *Door) disconnectUser(c *call) error {
 	return c.reply(http.StatusOK, wire.Disconnected{Connections: d.gateway.Disconnect(c.app.ID, id)})
 }
 
+func (d *Door) eraseUser(c *call) error {
+	id, err := c.userID()
+	if err != nil {
+		return err
+	}
+	e, err := d.gateway.EraseUser(c.ctx(), c.app.ID, id)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, wire.Erased{Devices: e.Devices, Connections: e.Connections})
+}
+
 // userID reads and checks the path parameter.
 func (c *call) userID() (diaphone.UserID, error) {
 	v, err := c.param("user_id")

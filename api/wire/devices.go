@@ -22,6 +22,25 @@ type Enrolled struct {
 	Secret string `json:"secret"`
 }
 
+// IdentityToken is the body of PUT /v1/device/user, and of PUT
+// /v1/device/channels/{channel} for a channel that asks for authorisation: a JSON Web
+// Token that the app's backend has signed.
+type IdentityToken struct {
+	Token string `json:"token"`
+}
+
+// DeviceSecret is the answer to POST /v1/devices/{device_id}/secret: told only once, in a
+// plain string because it must cross the wire. Never print one.
+type DeviceSecret struct {
+	Secret string `json:"secret"`
+}
+
+// Erased is the answer to DELETE /v1/users/{user_id}.
+type Erased struct {
+	Devices     int `json:"devices"`
+	Connections int `json:"connections"`
+}
+
 // TokenState says whether messages go to a token.
 type TokenState string
 

@@ -18,7 +18,7 @@ import (
 func TestStructsAreSchemas(t *testing.T) {
 	j := apitest.NewJudge(t)
 	for schema, v := range map[string]any{
-		"NewDevice": wire.NewDevice{}, "NewToken": wire.NewToken{}, "Device": wire.Device{}, "NewInstallation": wire.NewInstallation{}, "Enrolled": wire.Enrolled{}, "Token": wire.Token{}, "Subscription": wire.Subscription{},
+		"NewDevice": wire.NewDevice{}, "NewToken": wire.NewToken{}, "Device": wire.Device{}, "NewInstallation": wire.NewInstallation{}, "Enrolled": wire.Enrolled{}, "IdentityToken": wire.IdentityToken{}, "DeviceSecret": wire.DeviceSecret{}, "Erased": wire.Erased{}, "Token": wire.Token{}, "Subscription": wire.Subscription{},
 		"NewMessage": wire.NewMessage{}, "Confirm": wire.Confirm{}, "Audience": wire.Audience{}, "Event": wire.Event{},
 		"Notification": diaphone.Notification{}, "APNsOverride": diaphone.APNsOverride{},
 		"Published": wire.Published{}, "Counts": wire.Counts{}, "Message": wire.Message{},

@@ -73,9 +73,13 @@ func describe(t *app.Tenants) []yaml.MapSlice {
 				{Key: "rate", Value: cr.Rate}, {Key: "concurrency", Value: cr.Slots()},
 			})
 		}
+		identities := []string{}
+		for _, k := range a.IdentityKeys {
+			identities = append(identities, fmt.Sprintf("%s (%s)", k.ID, k.Algorithm))
+		}
 		all = append(all, yaml.MapSlice{
 			{Key: "id", Value: string(a.ID)}, {Key: "name", Value: a.Name}, {Key: "enabled", Value: !a.Disabled}, {Key: "keys", Value: keys},
-			{Key: "tokens", Value: len(a.Tokens)}, {Key: "credentials", Value: credentials},
+			{Key: "tokens", Value: len(a.Tokens)}, {Key: "identity_keys", Value: identities}, {Key: "credentials", Value: credentials},
 			{Key: "channels", Value: describeChannels(&a.Channels)}, {Key: "limits", Value: describeLimits(a.Limits)},
 			{Key: "webhooks", Value: describeWebhooks(a.Webhooks)},
 		})

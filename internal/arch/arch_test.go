@@ -54,6 +54,7 @@ var only = map[string][]string{
 	"firebase.google.com/go/v4":     {"providers/fcm"},
 	"github.com/sideshow/apns2":     {"providers/apns"},
 	"github.com/gobwas/ws":          {"sockets", "cmd", "api/channels/fallback", "api/apitest", "sim"},
+	"github.com/golang-jwt/jwt/v5":  {"internal/identity"},
 	"github.com/alecthomas/kong":    {"cmd"},
 	"github.com/goccy/go-yaml":      {"app", "cmd"},
 	"github.com/go-json-experiment": {"api"},
