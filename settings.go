@@ -70,11 +70,14 @@ type Limits struct {
 	Publishes       int // events and messages a second from the app's backends; 0: no limit
 	Pending         int // deliveries that wait in the queue; default DefaultPending
 	Scheduled       int // messages that wait for their time; default DefaultScheduled
+	Enrolments      int // devices that installations at one address make a minute; default DefaultEnrolments
+	DeviceCalls     int // a minute that one installation makes for its device; default DefaultDeviceCalls
 }
 
 // The defaults are Pusher's limits (https://pusher.com/docs/channels), but for
-// DefaultChannels and DefaultMessages: hosted Pusher has none there, and bills for
-// what it costs. The last two keep one app from filling the disk of all.
+// those of channels and messages, where hosted Pusher bills for what it costs, and of
+// devices, which it does not have. Those of what waits keep one app from filling the
+// disk of all.
 const (
 	DefaultEventBytes      = 10 * 1024
 	DefaultPresenceMembers = 100
@@ -84,6 +87,8 @@ const (
 	DefaultMessages        = 100
 	DefaultPending         = 5_000_000
 	DefaultScheduled       = 100_000
+	DefaultEnrolments      = 300 // a carrier has thousands of phones behind one address
+	DefaultDeviceCalls     = 60
 )
 
 // MaxEventBytes gives the limit in force.
@@ -109,6 +114,12 @@ func (l Limits) MaxPending() int { return inForce(l.Pending, DefaultPending) }
 
 // MaxScheduled gives the limit in force.
 func (l Limits) MaxScheduled() int { return inForce(l.Scheduled, DefaultScheduled) }
+
+// MaxEnrolments gives the limit in force.
+func (l Limits) MaxEnrolments() int { return inForce(l.Enrolments, DefaultEnrolments) }
+
+// MaxDeviceCalls gives the limit in force.
+func (l Limits) MaxDeviceCalls() int { return inForce(l.DeviceCalls, DefaultDeviceCalls) }
 
 func inForce(limit, otherwise int) int {
 	if limit > 0 {

@@ -23,7 +23,7 @@ type Door interface {
 	Mount(e *echo.Echo)
 }
 
-// Config names what the server needs. All fields but the last are required.
+// Config names what the server needs. The fields behind Doors may be left out.
 type Config struct {
 	Logger   *slog.Logger
 	Registry *prometheus.Registry // our metrics are registered with it, and it is served at /metrics
@@ -33,6 +33,7 @@ type Config struct {
 	Doors []Door
 	// TrustedProxies are believed what they say of a client; none unless given.
 	TrustedProxies []netip.Prefix
+	FailedAuths    int // a minute that one address may have; 0: no limit
 }
 
 // Reason is why one part of the gateway is not ready. It is served without
@@ -53,7 +54,7 @@ func New(c Config) (*echo.Echo, error) {
 	e.Logger.SetOutput(io.Discard) // echo's own logger would bypass ours
 	e.HTTPErrorHandler = respondProblem
 	believe(e, c.TrustedProxies)
-	e.Use(around(m, c.Logger))
+	e.Use(around(m, &wary{perMinute: c.FailedAuths}, c.Logger))
 	mountOperations(e, c)
 	for _, d := range c.Doors {
 		d.Mount(e)

@@ -19,7 +19,7 @@ const maxRequestID = 128
 
 // around is what happens before and behind every handler. It is one middleware and not
 // six, for echo builds each anew for every request.
-func around(m *metrics, l *slog.Logger) echo.MiddlewareFunc {
+func around(m *metrics, w *wary, l *slog.Logger) echo.MiddlewareFunc {
 	always := safeHeaders()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -29,7 +29,7 @@ func around(m *metrics, l *slog.Logger) echo.MiddlewareFunc {
 			maps.Copy(c.Response().Header(), always)
 			identify(c)
 			bound(c)
-			err := guarded(next, c)
+			err := w.let(next, c)
 			if err != nil { // log and metrics look at the status
 				c.Echo().HTTPErrorHandler(err, c)
 			}

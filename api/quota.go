@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/internal/throttle"
 )
 
 // ShowQuotas tells a publisher what is left of its rates
@@ -23,4 +24,14 @@ func ShowQuotas(h http.Header, quotas []gateway.Quota) {
 	}
 	h.Set("RateLimit-Policy", strings.Join(policies, ", "))
 	h.Set("RateLimit", strings.Join(lefts, ", "))
+}
+
+// ShowRoom tells a stranger what is left of the rate that the policy names; nothing when
+// there is none.
+func ShowRoom(h http.Header, policy string, r throttle.Room) {
+	if r.Limit <= 0 {
+		return
+	}
+	h.Set("RateLimit-Policy", fmt.Sprintf(`%q;q=%d;w=60`, policy, r.Limit))
+	h.Set("RateLimit", fmt.Sprintf(`%q;r=%d;t=%d`, policy, r.Left, int(math.Ceil(r.Reset.Seconds()))))
 }

@@ -147,7 +147,7 @@ func (a *App) wire() error {
 	}
 	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})
 	a.handler, err = api.New(api.Config{
-		Logger: a.log, Registry: registry, Ready: a.ready, TrustedProxies: proxies,
+		Logger: a.log, Registry: registry, Ready: a.ready, TrustedProxies: proxies, FailedAuths: a.config.FailedAuths,
 		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway, Logger: a.log}), device.New(device.Config{Gateway: a.gateway, Metrics: device.NewMetrics(registry)}), pusher},
 	})
 	if err != nil {

@@ -38,6 +38,8 @@ type (
 		Publishes       int `yaml:"publishes_per_second"`
 		Pending         int `yaml:"pending"`
 		Scheduled       int `yaml:"scheduled"`
+		Enrolments      int `yaml:"enrolments_per_minute"`
+		DeviceCalls     int `yaml:"device_calls_per_minute"`
 	}
 )
 
@@ -77,6 +79,7 @@ func (r *appsReader) limits(at string, e limitsEntry) diaphone.Limits {
 		"channels_per_connection": e.Channels, "client_events_per_second": e.ClientEvents,
 		"user_info_bytes": e.UserInfo, "messages_per_second": e.Messages, "publishes_per_second": e.Publishes,
 		"pending": e.Pending, "scheduled": e.Scheduled,
+		"enrolments_per_minute": e.Enrolments, "device_calls_per_minute": e.DeviceCalls,
 	} {
 		if limit < 0 {
 			r.faultf(at+"."+name, "limits are 0 (the default) or more")

@@ -33,6 +33,7 @@ type Config struct {
 	Poller          string         `help:"How sockets are waited for: epoll (Linux; elsewhere it means go) or go, a goroutine for each." enum:"epoll,go" default:"epoll"`
 	EgressAllowCidr []netip.Prefix `help:"Ranges that webhooks may reach though they are not public, and Web Push at the hosts that --push-hosts names; webhooks name hosts in them by literal address or localhost, and may speak plain http." placeholder:"CIDR,…"`
 	PushHosts       []string       `help:"Hosts of push services that browsers may name besides those of Google, Mozilla, Apple and Microsoft; with all that is under them. A literal address or localhost must be in --egress-allow-cidr too, and may speak plain http." placeholder:"HOST,…"`
+	FailedAuths     int            `help:"How often a minute one address (of IPv6 a /64) may fail to authenticate at the native API before it is told to wait. 0: no limit." default:"600"`
 	LogLevel        string         `help:"Least level to log: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 	LogFormat       string         `help:"text or json." enum:"text,json" default:"text"`
 }
@@ -58,6 +59,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--stop-within %s: at least 1s", c.StopWithin)
 	case c.DrainFor >= c.StopWithin:
 		return fmt.Errorf("--drain-for %s has to be shorter than --stop-within %s, else the stop cuts off the sockets that are left", c.DrainFor, c.StopWithin)
+	case c.FailedAuths < 0:
+		return fmt.Errorf("--failed-auths %d: 0 or more", c.FailedAuths)
 	case c.Retention < minRetention:
 		return fmt.Errorf("--retention %s: at least %s, because idempotency keys are promised to work that long", c.Retention, minRetention)
 	case c.DeviceRetention != 0 && c.DeviceRetention < minDeviceRetention:

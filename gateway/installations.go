@@ -50,6 +50,15 @@ func notRecognised(why Refusal) error {
 	}
 }
 
+// AppOfSecret gives the app that a secret says it belongs to, or nil. It proves nothing.
+func (g *Gateway) AppOfSecret(secret string) *diaphone.App {
+	app, _, ok := diaphone.ParseDeviceSecret(secret)
+	if !ok {
+		return nil
+	}
+	return g.parts.Apps.ByID(app)
+}
+
 // Recognise finds the device of a secret. Whatever is wrong with a secret, the error is
 // the same Unauthorized, its cause a Refusal, and the way to it as long.
 func (g *Gateway) Recognise(ctx context.Context, secret string) (*Installation, error) {

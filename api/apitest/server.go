@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -49,6 +50,9 @@ type Options struct {
 	Aloft     int                                                // attempts in flight, of any message that is cancelled
 	Lane      push.LaneState                                     // of every lane
 	Webhooks  func() map[diaphone.WebhookID]gateway.WebhookState // nil: nothing is known of them
+
+	TrustedProxies []netip.Prefix
+	FailedAuths    int // a minute of one address; 0: no limit
 }
 
 // Fanned is an event that reached the live side.
@@ -103,6 +107,8 @@ func Start(t testing.TB, o Options) *Server {
 		Logger:   logger,
 		Registry: registry,
 		Ready:    o.Ready,
+
+		TrustedProxies: o.TrustedProxies, FailedAuths: o.FailedAuths,
 		Doors: []api.Door{
 			rest.New(rest.Config{Gateway: g, Logger: logger}),
 			device.New(device.Config{Gateway: g, Metrics: device.NewMetrics(registry)}),

@@ -5,7 +5,9 @@ package device
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -14,6 +16,7 @@ import (
 	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/api/strict"
 	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/internal/throttle"
 )
 
 // MaxBody is the largest request body, in bytes.
@@ -31,8 +34,16 @@ type Config struct {
 
 // Door is an api.Door.
 type Door struct {
-	gateway *gateway.Gateway
-	metrics *Metrics
+	gateway    *gateway.Gateway
+	metrics    *Metrics
+	enrolments throttle.Limiter[enroller]
+	calls      throttle.Limiter[diaphone.TokenHash] // by the secret, proved or not
+}
+
+// enroller is an address at the door of an app.
+type enroller struct {
+	app     diaphone.AppID
+	address netip.Prefix
 }
 
 // New builds the door.
@@ -49,12 +60,15 @@ type call struct {
 func (c *call) ctx() context.Context { return c.Request().Context() }
 
 // Mount adds the routes. All but the one that makes a device go through the door's
-// authentication; there is no other way to add one here.
+// authentication; there is no other way to add one here. Pages of browsers may use each.
 func (d *Door) Mount(e *echo.Echo) {
 	own := func(method, path string, handle func(*call) error) {
-		e.Add(method, "/v1/device"+path, d.authenticated(handle))
+		e.Add(method, "/v1/device"+path, readable(d.authenticated(handle)))
 	}
-	e.POST("/v1/apps/:app_key/devices", d.enrol)
+	e.POST("/v1/apps/:app_key/devices", readable(d.enrol))
+	for _, path := range []string{"/v1/apps/:app_key/devices", "/v1/device", "/v1/device/user", "/v1/device/channels/:channel"} {
+		e.OPTIONS(path, preflight)
+	}
 	own(http.MethodGet, "", d.show)
 	own(http.MethodPut, "", d.renew)
 	own(http.MethodDelete, "", d.retire)
@@ -64,17 +78,16 @@ func (d *Door) Mount(e *echo.Echo) {
 	own(http.MethodDelete, "/channels/:channel", d.unlisten)
 }
 
-// authenticated lets handle see only requests with the secret of a device.
+// authenticated lets handle see only requests with the secret of a device. How often one
+// may come is counted by what it shows, before anything is read from the disk: whoever
+// makes secrets up for somebody's device uses up nothing of it.
 func (d *Door) authenticated(handle func(*call) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		done := bound(c)
-		defer done()
-		i, err := d.gateway.Recognise(c.Request().Context(), strict.Bearer(c))
+		defer bound(c)()
+		secret := strict.Bearer(c)
+		i, err := d.recognise(c, secret)
 		if err == nil {
-			c.Set(api.AppKey, string(i.App.ID))
-			if err = fit(c, i.App); err == nil {
-				err = handle(&call{Context: c, installation: i})
-			}
+			err = handle(&call{Context: c, installation: i})
 		}
 		d.metrics.count(err)
 		if diaphone.CodeOf(err) == diaphone.Unauthorized {
@@ -84,6 +97,30 @@ func (d *Door) authenticated(handle func(*call) error) echo.HandlerFunc {
 	}
 }
 
+func (d *Door) recognise(c echo.Context, secret string) (*gateway.Installation, error) {
+	if app := d.gateway.AppOfSecret(secret); app != nil {
+		room := d.calls.Take(diaphone.HashToken(secret), app.Limits.MaxDeviceCalls())
+		if err := limited(c, "device", room, "an installation calls at its start, when its token changes, and when its user does; limits.device_calls_per_minute can be raised"); err != nil {
+			return nil, err
+		}
+	}
+	i, err := d.gateway.Recognise(c.Request().Context(), secret)
+	if err != nil {
+		return nil, err
+	}
+	c.Set(api.AppKey, string(i.App.ID))
+	return i, fit(c, i.App)
+}
+
+// limited tells what is left of a rate, and refuses when nothing is.
+func limited(c echo.Context, policy string, room throttle.Room, hint string) error {
+	api.ShowRoom(c.Response().Header(), policy, room)
+	if room.Wait == 0 {
+		return nil
+	}
+	return &diaphone.Error{Code: diaphone.Limited, Detail: fmt.Sprintf("more than %d requests a minute", room.Limit), Hint: hint, RetryAfter: room.Wait}
+}
+
 // bound gives a request its time.
 func bound(c echo.Context) (done func()) {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), RequestTimeout)
@@ -91,11 +128,14 @@ func bound(c echo.Context) (done func()) {
 	return cancel
 }
 
-// fit refuses what belongs to an app that is out of use, and query parameters: no route
-// has any.
+// fit refuses what belongs to an app that is out of use, pages of origins that it does not
+// admit, and query parameters: no route has any.
 func fit(c echo.Context, a *diaphone.App) error {
 	if a.Disabled {
 		return &diaphone.Error{Code: diaphone.Forbidden, Detail: "the app is disabled", Hint: "whoever runs the gateway has set enabled: false in its apps file"}
+	}
+	if !a.Channels.Admits(c.Request().Header.Get(echo.HeaderOrigin)) {
+		return &diaphone.Error{Code: diaphone.Forbidden, Detail: "the app does not admit pages of this origin", Hint: "whoever runs the gateway can add it to channels.origins in the apps file"}
 	}
 	_, err := strict.Query(c.Request().URL.RawQuery, nil)
 	return err

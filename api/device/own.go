@@ -9,6 +9,7 @@ import (
 	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/api/strict"
 	"github.com/diaphone-dev/diaphone/api/wire"
+	"github.com/diaphone-dev/diaphone/internal/throttle"
 )
 
 // enrol makes a device for whoever has the app's public key, which is everybody.
@@ -24,6 +25,10 @@ func (d *Door) enrol(c echo.Context) error {
 	}
 	c.Set(api.AppKey, string(app.ID))
 	if err := fit(c, app); err != nil {
+		return err
+	}
+	room := d.enrolments.Take(enroller{app.ID, throttle.Address(c.RealIP())}, app.Limits.MaxEnrolments())
+	if err := limited(c, "enrolments", room, "make a device once and keep its secret; limits.enrolments_per_minute, for each address, can be raised"); err != nil {
 		return err
 	}
 	said, err := read(c)

@@ -20,6 +20,15 @@ func PerSecond(n, burst int) Rate {
 	return Rate{Interval: interval, Slack: time.Duration(max(burst, 1)-1) * interval}
 }
 
+// PerMinute is n a minute, all of which may come at once.
+func PerMinute(n int) Rate {
+	if n <= 0 {
+		return Rate{}
+	}
+	interval := time.Minute / time.Duration(n)
+	return Rate{Interval: interval, Slack: time.Duration(n-1) * interval}
+}
+
 // Take books n at once. Its state is due; the zero time is a fresh one. When there
 // is no room for all of them, none is booked: wait is how long until there is, and
 // next is due as it was.
