@@ -72,6 +72,7 @@ type Limits struct {
 	Scheduled       int // messages that wait for their time; default DefaultScheduled
 	Enrolments      int // devices that installations at one address make a minute; default DefaultEnrolments
 	DeviceCalls     int // a minute that one installation makes for its device; default DefaultDeviceCalls
+	Devices         int // registered, in all; 0: no limit
 }
 
 // The defaults are Pusher's limits (https://pusher.com/docs/channels), but for

@@ -40,6 +40,7 @@ type (
 		Scheduled       int `yaml:"scheduled"`
 		Enrolments      int `yaml:"enrolments_per_minute"`
 		DeviceCalls     int `yaml:"device_calls_per_minute"`
+		Devices         int `yaml:"devices"`
 	}
 )
 
@@ -79,7 +80,7 @@ func (r *appsReader) limits(at string, e limitsEntry) diaphone.Limits {
 		"channels_per_connection": e.Channels, "client_events_per_second": e.ClientEvents,
 		"user_info_bytes": e.UserInfo, "messages_per_second": e.Messages, "publishes_per_second": e.Publishes,
 		"pending": e.Pending, "scheduled": e.Scheduled,
-		"enrolments_per_minute": e.Enrolments, "device_calls_per_minute": e.DeviceCalls,
+		"enrolments_per_minute": e.Enrolments, "device_calls_per_minute": e.DeviceCalls, "devices": e.Devices,
 	} {
 		if limit < 0 {
 			r.faultf(at+"."+name, "limits are 0 (the default) or more")

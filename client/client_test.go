@@ -68,6 +68,10 @@ func TestDevices(t *testing.T) {
 			t.Errorf("%+v %v", d, err)
 		}
 	}
+	secret, err := c.NewDeviceSecret(ctx, "plain")
+	if _, id, ok := diaphone.ParseDeviceSecret(secret.Reveal()); err != nil || !ok || id != "plain" {
+		t.Errorf("%s, %v", id, err)
+	}
 	page, err := c.Devices(ctx, "ana & ben", client.PageOptions{Limit: 1})
 	if err != nil || len(page.Data) != 1 || page.NextCursor == "" {
 		t.Fatalf("%+v %v", page, err)

@@ -46,6 +46,14 @@ func (c *Client) DeleteDevice(ctx context.Context, id diaphone.DeviceID) error {
 	return err
 }
 
+// NewDeviceSecret makes a secret by which the installation on a device can speak for it,
+// and ends the one before. It is told only once: hand it to the installation.
+func (c *Client) NewDeviceSecret(ctx context.Context, id diaphone.DeviceID) (diaphone.Secret, error) {
+	var d wire.DeviceSecret
+	_, err := c.do(ctx, request{method: http.MethodPost, path: devicePath(id) + "/secret"}, &d)
+	return diaphone.Secret(d.Secret), err
+}
+
 // Subscribe lets a device receive the notifications of a channel.
 func (c *Client) Subscribe(ctx context.Context, id diaphone.DeviceID, channel diaphone.ChannelName) error {
 	_, err := c.do(ctx, request{method: http.MethodPut, path: channelPath(id, channel)}, nil)

@@ -78,6 +78,14 @@ func (c *Client) Disconnect(ctx context.Context, id diaphone.UserID) (connection
 	return d.Connections, err
 }
 
+// EraseUser deletes all devices of the user and ends every connection that is signed in as
+// the user. When it fails half way, asking again goes on.
+func (c *Client) EraseUser(ctx context.Context, id diaphone.UserID) (wire.Erased, error) {
+	var e wire.Erased
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: userPath(id)}, &e)
+	return e, err
+}
+
 func livePath(c diaphone.ChannelName) string { return "/v1/channels/" + url.PathEscape(string(c)) }
 
 func userPath(id diaphone.UserID) string { return "/v1/users/" + url.PathEscape(string(id)) }

@@ -67,6 +67,9 @@ func TestLiveSide(t *testing.T) {
 	if code := v.CloseCode(); code != 4009 {
 		t.Errorf("closed with %d", code)
 	}
+	if e, err := c.EraseUser(ctx, "ana / ñ"); err != nil || e.Devices != 0 {
+		t.Errorf("%+v %v", e, err)
+	}
 	if n, err := c.Disconnect(ctx, "nobody"); err != nil || n != 0 {
 		t.Errorf("%d %v", n, err)
 	}

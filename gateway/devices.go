@@ -16,9 +16,25 @@ func (g *Gateway) Register(ctx context.Context, d diaphone.Device) (stored diaph
 		return diaphone.Device{}, false, err
 	}
 	now := time.Now()
-	return g.parts.Devices.ChangeDevice(ctx, d.App, d.ID, now, func(had diaphone.Device, _ bool) (diaphone.Device, error) {
-		return byBackend(had, d, now), nil
+	return g.establish(ctx, d.App, d.ID, func(had diaphone.Device, _ bool) (diaphone.Device, error) { return byBackend(had, d, now), nil })
+}
+
+// establish has a change made that may make a new device, if the app may have one more.
+func (g *Gateway) establish(ctx context.Context, app diaphone.AppID, id diaphone.DeviceID, change storage.Change) (stored diaphone.Device, created bool, err error) {
+	refusal, err := g.crowded(ctx, app)
+	if err != nil {
+		return diaphone.Device{}, false, err
+	}
+	stored, created, err = g.parts.Devices.ChangeDevice(ctx, app, id, time.Now(), func(had diaphone.Device, known bool) (diaphone.Device, error) {
+		if !known && refusal != nil {
+			return had, refusal
+		}
+		return change(had, known)
 	})
+	if p := g.populations[app]; created && p != nil {
+		p.grow()
+	}
+	return stored, created, err
 }
 
 // admissible refuses what no device may be.

@@ -59,14 +59,15 @@ type Gateway struct {
 	parts  Config
 	meters map[diaphone.AppID]*meter // of all apps
 
-	tokenMeters map[diaphone.TokenHash]*meter // of the tokens that have a limit
+	populations map[diaphone.AppID]*population // of all apps
+	tokenMeters map[diaphone.TokenHash]*meter  // of the tokens that have a limit
 }
 
 // New builds a Gateway.
 func New(c Config) *Gateway {
-	g := &Gateway{parts: c, meters: map[diaphone.AppID]*meter{}, tokenMeters: map[diaphone.TokenHash]*meter{}}
+	g := &Gateway{parts: c, meters: map[diaphone.AppID]*meter{}, populations: map[diaphone.AppID]*population{}, tokenMeters: map[diaphone.TokenHash]*meter{}}
 	for _, a := range c.Apps.All() {
-		g.meters[a.ID] = new(meter)
+		g.meters[a.ID], g.populations[a.ID] = new(meter), new(population)
 		for _, t := range a.Tokens {
 			if t.Publishes > 0 {
 				g.tokenMeters[t.Hash] = new(meter)

@@ -86,7 +86,7 @@ func (g *Gateway) Enrol(ctx context.Context, app *diaphone.App, wanted diaphone.
 		return diaphone.Device{}, "", err
 	}
 	secret := diaphone.NewDeviceSecret(wanted.App, wanted.ID)
-	stored, _, err := g.parts.Devices.ChangeDevice(ctx, wanted.App, wanted.ID, now, func(had diaphone.Device, known bool) (diaphone.Device, error) {
+	stored, _, err := g.establish(ctx, wanted.App, wanted.ID, func(had diaphone.Device, known bool) (diaphone.Device, error) {
 		if known {
 			return had, diaphone.Errorf(diaphone.Internal, "the id of a new device is taken")
 		}

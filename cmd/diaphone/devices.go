@@ -16,6 +16,8 @@ type devicesCmd struct {
 	Add devicesAddCmd `cmd:"" help:"Register a device, or replace it."`
 	Get devicesGetCmd `cmd:"" help:"Show one device."`
 	Rm  devicesRmCmd  `cmd:"" help:"Remove devices."`
+
+	Secret devicesSecretCmd `cmd:"" help:"Make a secret by which the app on a device can speak for it; ends the one before."`
 }
 
 type devicesLsCmd struct {
@@ -47,6 +49,9 @@ func printDevices(c *console, devices []wire.Device) error {
 		tokens := make([]string, len(d.Tokens))
 		for j, t := range d.Tokens {
 			tokens[j] = string(t.Kind) + ":" + t.Fingerprint
+			if t.State == wire.TokenGone {
+				tokens[j] += "(gone)"
+			}
 		}
 		channels := make([]string, len(d.Channels))
 		for j, name := range d.Channels {
@@ -128,6 +133,32 @@ func readSubscription(c *console, file string) (*wire.Subscription, error) {
 		return nil, usagef("the subscription is not the JSON that PushSubscription.toJSON() gives")
 	}
 	return s, nil
+}
+
+type devicesSecretCmd struct {
+	server
+	jsonFlag
+	ID string `arg:"" help:"Id of the device."`
+}
+
+// Run makes a secret and prints it, this once.
+func (d *devicesSecretCmd) Run(c *console) error {
+	if err := needed("device id", d.ID); err != nil {
+		return err
+	}
+	api, err := d.client()
+	if err != nil {
+		return err
+	}
+	secret, err := api.NewDeviceSecret(c.ctx, diaphone.DeviceID(d.ID))
+	if err != nil {
+		return err
+	}
+	if d.JSON {
+		return c.json(wire.DeviceSecret{Secret: secret.Reveal()})
+	}
+	_, err = fmt.Fprintln(c.out, secret.Reveal())
+	return err
 }
 
 type devicesGetCmd struct {

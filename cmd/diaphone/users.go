@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/diaphone-dev/diaphone"
@@ -11,6 +12,7 @@ import (
 type usersCmd struct {
 	Get        usersGetCmd        `cmd:"" help:"Show whether a user is live, and how."`
 	Disconnect usersDisconnectCmd `cmd:"" help:"End all connections that are signed in as a user."`
+	Erase      usersEraseCmd      `cmd:"" help:"Delete all devices of a user, and end all connections."`
 }
 
 type usersGetCmd struct {
@@ -67,5 +69,42 @@ func (d *usersDisconnectCmd) Run(c *console) error {
 		return c.json(wire.Disconnected{Connections: n})
 	}
 	_, err = fmt.Fprintf(c.out, "%s: %d disconnected\n", printable(d.ID), n)
+	return err
+}
+
+type usersEraseCmd struct {
+	server
+	jsonFlag
+	Yes bool   `help:"Do it. Without this only the devices are listed." env:"-"`
+	ID  string `arg:"" help:"Id of the user."`
+}
+
+// Run erases a user, once it is said that this is meant.
+func (e *usersEraseCmd) Run(c *console) error {
+	if err := needed("user id", e.ID); err != nil {
+		return err
+	}
+	api, err := e.client()
+	if err != nil {
+		return err
+	}
+	if !e.Yes {
+		devices, err := collect(c, api.AllDevices(c.ctx, diaphone.UserID(e.ID)), math.MaxInt)
+		if err != nil {
+			return err
+		}
+		if err := printDevices(c, devices); err != nil {
+			return err
+		}
+		return usagef("%d devices would be deleted, and that cannot be undone: give --yes", len(devices))
+	}
+	done, err := api.EraseUser(c.ctx, diaphone.UserID(e.ID))
+	if err != nil {
+		return err
+	}
+	if e.JSON {
+		return c.json(done)
+	}
+	_, err = fmt.Fprintf(c.out, "%s: %d devices deleted, %d connections ended\n", printable(e.ID), done.Devices, done.Connections)
 	return err
 }

@@ -257,6 +257,25 @@ func (s *Store) DeleteDevice(ctx context.Context, app diaphone.AppID, id diaphon
 	})
 }
 
+// CountDevices implements storage.Devices. The index by id has one entry for each device,
+// sixty-four to a record.
+func (s *Store) CountDevices(ctx context.Context, app diaphone.AppID) (n int, err error) {
+	err = s.view(ctx, func(t *txn) error {
+		n = 0
+		t.scan(inIDs, appKey(app), nil, func(k, v []byte) bool {
+			r, err := open(inIDs, k, v)
+			if err != nil {
+				_ = t.bad(inIDs, k, v, err)
+				return true
+			}
+			n += r.count()
+			return true
+		})
+		return nil
+	})
+	return n, err
+}
+
 // EraseUser implements storage.Devices.
 func (s *Store) EraseUser(ctx context.Context, app diaphone.AppID, user diaphone.UserID, limit int) (removed int, more bool, err error) {
 	if user == "" {

@@ -26,6 +26,7 @@ func deviceTests() []test {
 		{"cursor of another list", foreignCursor},
 		{"subscribe, unsubscribe", subscribe},
 		{"erase a user", eraseUser},
+		{"count", countDevices},
 		{"apps do not see each other", appsApart},
 		{"two phones race for a token", tokenRace},
 	}
@@ -238,6 +239,27 @@ func changesTogether(e *env) {
 	}
 	group.Wait()
 	equal(e, len(e.device(app, "d").Channels), 40, "channels")
+}
+
+func countDevices(e *env) {
+	count := func(a diaphone.AppID, want int) {
+		e.Helper()
+		got, err := e.s.CountDevices(e.ctx, a)
+		e.no(err, "count")
+		equal(e, got, want, "devices of app %s", a)
+	}
+	count(app, 0)
+	for i := range 300 {
+		e.put(phone(fmt.Sprint("d", i)))
+		e.put(phone(fmt.Sprint("d", i))) // again
+	}
+	e.put(phone("d0", in(other)))
+	count(app, 300)
+	count(other, 1)
+	count("1x", 0)
+	e.put(phone("heir", withTokens(fcmToken("token-of-d7")))) // ends d7
+	e.no(e.s.DeleteDevice(e.ctx, app, "d8"), "delete")
+	count(app, 299)
 }
 
 func eraseUser(e *env) {

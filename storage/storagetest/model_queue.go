@@ -143,6 +143,9 @@ func (m *model) compare(*rapid.T) {
 	list, _, err := m.e.s.ListDevices(m.e.ctx, m.app, "", storage.Page{Limit: storage.MaxPage})
 	m.e.no(err, "list")
 	equal(m.e, len(list), len(m.devices), "devices")
+	n, err := m.e.s.CountDevices(m.e.ctx, m.app)
+	m.e.no(err, "count")
+	equal(m.e, n, len(m.devices), "devices counted")
 	byUsers := map[diaphone.UserID]int{}
 	for i := range list {
 		want := m.devices[list[i].ID]

@@ -35,6 +35,7 @@ func (e *env) calls(ctx context.Context) map[string]func() error {
 		"Device":       func() error { _, err := e.s.Device(ctx, app, "d"); return err },
 		"DeleteDevice": func() error { return e.s.DeleteDevice(ctx, app, "d") },
 		"ListDevices":  func() error { _, _, err := e.s.ListDevices(ctx, app, "", storage.Page{Limit: 1}); return err },
+		"CountDevices": func() error { _, err := e.s.CountDevices(ctx, app); return err },
 		"EraseUser":    func() error { _, _, err := e.s.EraseUser(ctx, app, "ana", 1); return err },
 		"Accept":       func() error { _, err := e.s.Accept(ctx, m, storage.Idempotency{}, route); return err },
 		"Plan":         func() error { _, _, err := e.s.Plan(ctx, app, m.ID, route); return err },
