@@ -10,7 +10,8 @@ import (
 
 // Installation is an installed app that has proved which device is its own. Only
 // Recognise makes one. Whatever is changed for it is changed only if the proof still
-// holds in the very transaction: a secret that was replaced a moment ago opens nothing.
+// holds in the very transaction: a secret that was replaced a moment ago opens nothing. To
+// delete the device the proof of a moment ago is enough.
 type Installation struct {
 	App    *diaphone.App
 	Device diaphone.Device // as it was then

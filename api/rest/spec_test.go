@@ -10,8 +10,10 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/api/apitest"
+	"github.com/diaphone-dev/diaphone/api/device"
 	"github.com/diaphone-dev/diaphone/api/rest"
 	"github.com/diaphone-dev/diaphone/gateway"
+	"github.com/diaphone-dev/diaphone/internal/identity"
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
@@ -124,6 +126,7 @@ func TestLimitsOfTheContract(t *testing.T) {
 	_, _, batch, _ := operation(t, j, "publishBatch")
 	_, _, publish, parameters := operation(t, j, "publishMessage")
 	_, _, put, _ := operation(t, j, "putDevice")
+	_, _, enrol, _ := operation(t, j, "enrolDevice")
 	_, _, resend, _ := operation(t, j, "resendDeadLetters")
 	chosen := resend.RequestBody.Value.Content["application/json"].Schema.Value.Properties["sequences"].Value
 	var key *openapi3.Schema
@@ -155,6 +158,8 @@ func TestLimitsOfTheContract(t *testing.T) {
 		"body that chooses":    {resend.Extensions["x-max-body-bytes"], rest.MaxChosenBody},
 		"body of a message":    {publish.Extensions["x-max-body-bytes"], rest.MaxMessageBody},
 		"body of a device":     {put.Extensions["x-max-body-bytes"], rest.MaxDeviceBody},
+		"body of an enrolment": {enrol.Extensions["x-max-body-bytes"], device.MaxBody},
+		"identity token":       {*schema("IdentityToken", "token").MaxLength, identity.MaxBytes},
 		"body of a batch":      {batch.Extensions["x-max-body-bytes"], rest.MaxBatchBody},
 		"messages of a batch":  {*schema("NewBatch", "messages").MaxItems, gateway.MaxBatch},
 		"page of channels":     {*schema("OccupiedChannelPage", "data").MaxItems, storage.MaxPage},
