@@ -42,6 +42,7 @@ func (g *Gateway) Webhooks(ctx context.Context, app *diaphone.App) ([]WebhookRep
 	var reports []WebhookReport
 	for _, w := range app.Webhooks {
 		id := diaphone.WebhookID{App: app.ID, Name: w.Name}
+		w.Form = cmp.Or(w.Form, diaphone.FormPusher)
 		r := WebhookReport{Webhook: w, Declared: true, Kinds: kindsOf(app, &w), State: states[id]}
 		if i := slices.IndexFunc(queues, func(q storage.NoticeQueue) bool { return q.Webhook == id }); i >= 0 {
 			r.Queue = queues[i]
@@ -62,7 +63,7 @@ func kindsOf(app *diaphone.App, w *diaphone.Webhook) []diaphone.NoticeKind {
 	if len(w.Notices) > 0 {
 		return w.Notices
 	}
-	return slices.DeleteFunc(diaphone.NoticeKinds(), func(k diaphone.NoticeKind) bool {
+	return slices.DeleteFunc(w.Form.Kinds(), func(k diaphone.NoticeKind) bool {
 		return k == diaphone.SubscriptionCount && !app.Channels.SubscriptionCount ||
 			k == diaphone.ClientEvent && !app.Channels.ClientEvents
 	})

@@ -1,8 +1,9 @@
-// Package hooks tells the backends of apps what happens on the live side: who is
+// Package hooks tells the backends of apps what happens. Of the live side: who is
 // where, as Pusher's webhooks do. It compares how things stand with how they have
 // been told, puts the difference into the log of each webhook (ADR 4), and sends
 // each log from its front. It knows nothing of sockets; what happens it is told
-// through Notice.
+// through Notice. What becomes of messages the store puts into the same logs, in the
+// transactions that it happens in (ADR 9): Telling says how.
 package hooks
 
 import (
@@ -17,9 +18,12 @@ import (
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
-// Timeout is how long a request may take (Pusher: an endpoint answers within four
-// seconds).
-const Timeout = 4 * time.Second
+// Timeout is how long a request may take (Standard Webhooks, "Request timeouts": 15 to
+// 30 seconds), one in Pusher's form less (Pusher: an endpoint answers within four).
+const (
+	Timeout       = 15 * time.Second
+	pusherTimeout = 4 * time.Second
+)
 
 // tick covers wake-ups that were lost.
 const tick = 30 * time.Second

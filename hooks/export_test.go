@@ -1,6 +1,25 @@
 package hooks
 
-import "github.com/diaphone-dev/diaphone"
+import (
+	"strconv"
+	"testing"
+
+	"github.com/diaphone-dev/diaphone"
+)
+
+// SignStandard is signStandard.
+func SignStandard(t *testing.T, id, stamp, body string, s diaphone.Secret) string {
+	t.Helper()
+	unix, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := signStandard([]diaphone.Secret{s}, id, unix, []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signature
+}
 
 // Sign is sign.
 func Sign(secret diaphone.Secret, body string) string { return sign(secret, []byte(body)) }

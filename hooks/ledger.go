@@ -102,6 +102,9 @@ func (l *ledger) note(n *diaphone.Notice, now time.Time) (dropped bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !n.Kind.OfChannels() {
+		return l.add(n)
+	}
 	c := l.channel(n.Channel)
 	switch n.Kind {
 	case diaphone.ChannelOccupied:
@@ -129,7 +132,7 @@ func (l *ledger) note(n *diaphone.Notice, now time.Time) (dropped bool) {
 
 // isLoose tells whether a kind is no state that begins and ends.
 func isLoose(k diaphone.NoticeKind) bool {
-	return k == diaphone.ClientEvent || k == diaphone.CacheMiss || k == diaphone.SubscriptionCount
+	return k == diaphone.ClientEvent || k == diaphone.CacheMiss || k == diaphone.SubscriptionCount || !k.OfChannels()
 }
 
 func (l *ledger) channel(name diaphone.ChannelName) *channel {

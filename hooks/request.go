@@ -58,9 +58,22 @@ func sign(secret diaphone.Secret, body []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// newRequest makes one attempt's request. The headers that a receiver goes by are
-// ours, whatever the webhook's own say.
+// newRequest makes one attempt's request in Pusher's form.
 func newRequest(ctx context.Context, app *diaphone.App, hook *diaphone.Webhook, body []byte, attempt int) (*http.Request, error) {
+	r, err := post(ctx, hook, body, attempt)
+	if err != nil {
+		return nil, err
+	}
+	if key, ok := app.SigningKey(); ok {
+		r.Header.Set("X-Pusher-Key", key.Key)
+		r.Header.Set("X-Pusher-Signature", sign(key.Secret, body))
+	}
+	return r, nil
+}
+
+// post makes a request that is not signed yet. The headers that a receiver goes by are
+// ours, whatever the webhook's own say.
+func post(ctx context.Context, hook *diaphone.Webhook, body []byte, attempt int) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -72,11 +85,8 @@ func newRequest(ctx context.Context, app *diaphone.App, hook *diaphone.Webhook, 
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "diaphone")
 	r.Header.Set("Diaphone-Attempt", strconv.Itoa(attempt))
-	r.Header.Del("X-Pusher-Key")
-	r.Header.Del("X-Pusher-Signature")
-	if key, ok := app.SigningKey(); ok {
-		r.Header.Set("X-Pusher-Key", key.Key)
-		r.Header.Set("X-Pusher-Signature", sign(key.Secret, body))
+	for _, name := range []string{"X-Pusher-Key", "X-Pusher-Signature", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
+		r.Header.Del(name)
 	}
 	return r, nil
 }

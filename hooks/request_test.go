@@ -58,6 +58,35 @@ func TestSignatureVectors(t *testing.T) {
 	}
 }
 
+// The vectors of the reference libraries of Standard Webhooks, and what is no secret.
+func TestStandardVectors(t *testing.T) {
+	for _, v := range []struct {
+		secret   diaphone.Secret
+		id, body string
+		unix     int64
+		want     string
+	}{
+		{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", `{"test": 2432232314}`, 1614265330, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="},
+		{"whsec_plJ3nmyCDGBKInavdOK15jsl", "msg_loFOjxBNrRLzqYUf", `{"event_type":"ping","data":{"success":true}}`, 1731705121, "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0="},
+	} {
+		got, err := signStandard([]diaphone.Secret{v.secret}, v.id, v.unix, []byte(v.body))
+		if err != nil || got != v.want {
+			t.Errorf("%s: %s, %v; want %s", v.id, got, err, v.want)
+		}
+		if other, _ := signStandard([]diaphone.Secret{v.secret}, v.id, v.unix+1, []byte(v.body)); other == v.want {
+			t.Errorf("%s: the time is not signed", v.id)
+		}
+	}
+	for _, bad := range []diaphone.Secret{"", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_geheim!", "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"} {
+		if _, err := signStandard([]diaphone.Secret{bad}, "x", 1, nil); err == nil || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%q: %v", bad.Reveal(), err)
+		}
+	}
+	if key, err := SigningKey(NewSecret([32]byte{1, 31: 9})); err != nil || len(key) != 32 || key[0] != 1 || key[31] != 9 {
+		t.Errorf("a new secret is %v, %v", key, err)
+	}
+}
+
 func TestBody(t *testing.T) {
 	at := time.UnixMilli(1_700_000_000_123)
 	notice := func(seq uint64, n diaphone.Notice) storage.QueuedNotice {

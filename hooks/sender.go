@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -10,12 +11,17 @@ import (
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
-// A request carries up to so many notices, and waits so long for them (Pusher's
-// batching).
+// A request in Pusher's form carries up to so many notices, and waits so long for them
+// (Pusher's batching).
 const (
 	batchSize   = 20
 	batchWindow = 250 * time.Millisecond
 )
+
+// A standard request carries one notice. Where the order means nothing, which it does
+// between messages, so many are under way at once: else an endpoint that answers in 50 ms
+// would hear of twenty messages a second.
+const atOnce = 16
 
 // buryPage is how many notices are given up in one write.
 const buryPage = 200
@@ -32,6 +38,9 @@ type sender struct {
 	hook   *diaphone.Webhook
 	wake   chan struct{}
 	tries  int // attempts in vain since the last that was not
+	// Notices that were taken although one before them was not. They are not sent again,
+	// but after a restart.
+	ahead map[uint64]bool
 
 	mu    sync.Mutex
 	state State
@@ -69,9 +78,11 @@ func (s *sender) run(ctx, last context.Context) {
 		if len(notices) == 0 {
 			return
 		}
-		a := s.attempt(last, notices)
+		took, a := s.send(last, notices)
+		if took > 0 {
+			s.taken(ctx, notices[:took], a.status)
+		}
 		if a.fault == "" {
-			s.taken(ctx, notices, a.status)
 			continue
 		}
 		if last.Err() != nil {
@@ -94,6 +105,9 @@ func (s *sender) gather(ctx context.Context) []storage.QueuedNotice {
 			s.troubled(ctx, "read the log of a webhook", err)
 			continue
 		}
+		if s.hook.Form == diaphone.FormStandard && len(notices) > 0 {
+			return together(notices)
+		}
 		wait := tick
 		if len(notices) > 0 {
 			wait = stillOpen(notices[0].Since, time.Now())
@@ -115,6 +129,47 @@ func stillOpen(since, now time.Time) time.Duration {
 	return since.Add(batchWindow).Sub(now)
 }
 
+// together cuts to what may be sent at once in requests of their own: one notice of a
+// channel, or several that are of none.
+func together(notices []storage.QueuedNotice) []storage.QueuedNotice {
+	n := 0
+	for n < min(len(notices), atOnce) && !notices[n].Notice.Kind.OfChannels() {
+		n++
+	}
+	return notices[:max(n, 1)]
+}
+
+// send makes the requests for some notices, and tells how many of them, from the front,
+// were taken. If not all were, the answer is that to the first that was not.
+func (s *sender) send(ctx context.Context, notices []storage.QueuedNotice) (took int, a answer) {
+	if s.hook.Form != diaphone.FormStandard {
+		if a = s.attempt(ctx, notices); a.fault == "" {
+			took = len(notices)
+		}
+		return took, a
+	}
+	answers := make([]answer, len(notices))
+	var requests sync.WaitGroup
+	for i := range notices {
+		if !s.ahead[notices[i].Seq] {
+			requests.Go(func() { answers[i] = s.attempt(ctx, notices[i:i+1]) })
+		}
+	}
+	requests.Wait()
+	for took < len(notices) && answers[took].fault == "" {
+		a = answers[took]
+		took++
+	}
+	s.ahead = map[uint64]bool{}
+	for i := took; i < len(notices); i++ {
+		s.ahead[notices[i].Seq] = answers[i].fault == ""
+	}
+	if took < len(notices) {
+		a = answers[took]
+	}
+	return took, a
+}
+
 // attempt makes one request.
 func (s *sender) attempt(ctx context.Context, notices []storage.QueuedNotice) (a answer) {
 	begun := time.Now()
@@ -122,15 +177,11 @@ func (s *sender) attempt(ctx context.Context, notices []storage.QueuedNotice) (a
 		s.engine.Metrics.attempts.WithLabelValues(string(s.id.App), s.id.Name, a.class()).Inc()
 		s.engine.Metrics.duration.WithLabelValues(string(s.id.App), s.id.Name).Observe(time.Since(begun).Seconds())
 	}()
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.patience())
 	defer cancel()
-	body, err := encode(notices)
+	request, err := s.request(ctx, notices)
 	if err != nil {
-		return answer{fault: "not encoded"}
-	}
-	request, err := newRequest(ctx, s.app, s.hook, body, s.tries+1)
-	if err != nil {
-		return answer{fault: "bad URL"}
+		return answer{fault: "not written"}
 	}
 	response, err := s.engine.Client.Do(request) //nolint:bodyclose // Drain closes it
 	if err != nil {
@@ -138,6 +189,25 @@ func (s *sender) attempt(ctx context.Context, notices []storage.QueuedNotice) (a
 	}
 	egress.Drain(response, maxAnswer)
 	return answerOf(response, time.Now())
+}
+
+// patience is how long a request may take.
+func (s *sender) patience() time.Duration {
+	if s.hook.Form == diaphone.FormStandard {
+		return Timeout
+	}
+	return pusherTimeout
+}
+
+func (s *sender) request(ctx context.Context, notices []storage.QueuedNotice) (*http.Request, error) {
+	if s.hook.Form == diaphone.FormStandard {
+		return standardRequest(ctx, s.hook, &notices[0], s.tries+1, time.Now())
+	}
+	body, err := encode(notices)
+	if err != nil {
+		return nil, err
+	}
+	return newRequest(ctx, s.app, s.hook, body, s.tries+1)
 }
 
 // taken removes what was delivered from the log. If that fails for good the same

@@ -62,6 +62,16 @@ func (e *endpoint) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// bodyOf is the body of a request that the endpoint has taken in already.
+func (w *world) bodyOf(host string, r *http.Request) string {
+	for _, h := range w.ends[host].requests() {
+		if h.header.Get("Webhook-Id") == r.Header.Get("Webhook-Id") {
+			return h.body
+		}
+	}
+	return ""
+}
+
 func status(code int, header ...string) *http.Response {
 	r := &http.Response{StatusCode: code, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("thanks"))}
 	for i := 0; i < len(header); i += 2 {

@@ -97,7 +97,7 @@ func (d *Door) discardDeadLetters(c *call) error {
 
 func webhookOut(r *gateway.WebhookReport) wire.Webhook {
 	return wire.Webhook{
-		Name: r.Webhook.Name, Declared: r.Declared, Host: hostOf(r.Webhook.URL),
+		Name: r.Webhook.Name, Declared: r.Declared, Format: r.Webhook.Form, Host: hostOf(r.Webhook.URL),
 		Events:          append([]diaphone.NoticeKind{}, r.Kinds...), // never null
 		ChannelPrefixes: append([]string{}, r.Webhook.Prefixes...),
 		Pending:         r.Queue.Pending, DeadLetters: r.Queue.Dead, LastSequence: r.Queue.Last,

@@ -51,7 +51,7 @@ func webhooks(t *testing.T, s *apitest.Server, token string) []wire.Webhook {
 func TestHowWebhooksFare(t *testing.T) {
 	var states map[diaphone.WebhookID]gateway.WebhookState
 	s := apitest.Start(t, apitest.Options{Webhooks: func() map[diaphone.WebhookID]gateway.WebhookState { return states }})
-	quiet := wire.Webhook{Name: "backend", Declared: true, Host: "hooks.example.com:8443", ChannelPrefixes: []string{"presence-"},
+	quiet := wire.Webhook{Name: "backend", Declared: true, Format: "pusher", Host: "hooks.example.com:8443", ChannelPrefixes: []string{"presence-"},
 		Events: []diaphone.NoticeKind{diaphone.ChannelOccupied, diaphone.ChannelVacated, diaphone.MemberAdded, diaphone.MemberRemoved, diaphone.CacheMiss}}
 	if got := webhooks(t, s, apitest.Token1); !reflect.DeepEqual(got, []wire.Webhook{quiet}) {
 		t.Errorf("before anything happened: %+v", got)

@@ -6,6 +6,7 @@ import "github.com/diaphone-dev/diaphone"
 type Webhook struct {
 	Name            string                `json:"name"`
 	Declared        bool                  `json:"declared"` // false: a queue that a webhook of earlier left behind
+	Format          diaphone.WebhookForm  `json:"format,omitzero"`
 	Host            string                `json:"host,omitzero"`
 	Events          []diaphone.NoticeKind `json:"events"`
 	ChannelPrefixes []string              `json:"channel_prefixes"` // none: all channels
@@ -27,11 +28,11 @@ type DeadLetter struct {
 	BuriedAt          Time                 `json:"buried_at"`
 	Reason            string               `json:"reason"`
 	Name              diaphone.NoticeKind  `json:"name"`
-	Channel           diaphone.ChannelName `json:"channel"`
+	Channel           diaphone.ChannelName `json:"channel,omitzero"` // empty: it is about none
 	UserID            diaphone.UserID      `json:"user_id,omitzero"`
 	SocketID          diaphone.SocketID    `json:"socket_id,omitzero"`
 	Event             string               `json:"event,omitzero"`
-	Data              string               `json:"data,omitzero"`
+	Data              string               `json:"data,omitzero"` // of what is about no channel: a JSON object
 	SubscriptionCount int                  `json:"subscription_count,omitzero"`
 }
 

@@ -13,11 +13,24 @@ import (
 	"os"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/hooks"
 	"github.com/diaphone-dev/diaphone/providers/webpush"
 )
 
 type keysCmd struct {
 	VAPID keysVAPIDCmd `cmd:"" name:"vapid" help:"Make the key pair that Web Push knows a sender by, and print its public half, which pages subscribe with."`
+
+	Webhook keysWebhookCmd `cmd:"" help:"Make a secret that a standard webhook is signed with, and print it."`
+}
+
+type keysWebhookCmd struct{}
+
+// Run prints a new secret, for secrets: in the apps file and for the backend.
+func (k *keysWebhookCmd) Run(c *console) error {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails since Go 1.24
+	_, err := fmt.Fprintln(c.out, hooks.NewSecret(random).Reveal())
+	return err
 }
 
 type keysVAPIDCmd struct {

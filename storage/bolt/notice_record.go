@@ -15,6 +15,8 @@ func noticeKinds() []string {
 		string(diaphone.ChannelOccupied), string(diaphone.ChannelVacated), string(diaphone.MemberAdded),
 		string(diaphone.MemberRemoved), string(diaphone.ClientEvent), string(diaphone.CacheMiss),
 		string(diaphone.SubscriptionCount),
+		string(diaphone.MessageFinished), string(diaphone.TokenDead), string(diaphone.UserUnreachable),
+		string(diaphone.CredentialFailed), string(diaphone.CredentialRecovered),
 	}
 }
 
