@@ -64,3 +64,13 @@ type Awaited struct {
 	By      Proof
 	Until   time.Time // no proof counts later
 }
+
+// Taking is how a user is known to have a message, in the word that is then the reason
+// why a phone of theirs was spared. Empty: it is not known.
+type Taking string
+
+// The takings.
+const (
+	TakenLive      Taking = "taken_live"      // a socket has proved it
+	TakenElsewhere Taking = "taken_elsewhere" // another device of theirs reports it
+)

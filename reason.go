@@ -6,7 +6,8 @@ package diaphone
 // and nowhere else.
 const (
 	ReasonExpired          = "expired"
-	ReasonTakenLive        = "taken_live"
+	ReasonTakenLive        = string(TakenLive)
+	ReasonTakenElsewhere   = string(TakenElsewhere)
 	ReasonAwaiting         = "awaiting_confirmation"
 	ReasonCancelled        = "cancelled_by_publisher"
 	ReasonLeftAudience     = "left_audience"

@@ -2,10 +2,12 @@ package app
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -17,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +50,27 @@ const accessApps = `apps:
     keys: [{key: key-three, secret: secret-three}]
     tokens: [{token: dp_three}]
 `
+
+// Secrets of devices.
+var (
+	phoneSecret    = diaphone.NewDeviceSecret("1", "phone").Reveal()
+	voidSecret     = diaphone.NewDeviceSecret("1", "phone").Reveal()
+	tabletSecret   = diaphone.NewDeviceSecret("1", "tablet").Reveal()
+	foreignSecret  = diaphone.NewDeviceSecret("2", "tablet").Reveal()
+	disabledSecret = diaphone.NewDeviceSecret("3", "tablet").Reveal()
+)
+
+// backendsWord is an identity token (RFC 7515) as an app's backend signs it with its
+// secret.
+func backendsWord(app, secret string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	now := time.Now().Unix()
+	text := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
+		encode(fmt.Appendf(nil, `{"aud":%q,"sub":"ben","iat":%d,"exp":%d}`, app, now, now+600))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(text))
+	return text + "." + encode(mac.Sum(nil))
+}
 
 // house is a running gateway.
 type house struct {
@@ -102,8 +126,15 @@ func newHouse(t *testing.T) *house {
 func (h *house) furnish() {
 	h.t.Helper()
 	_ = h.app.store.DeleteDevice(h.t.Context(), "2", "phone") // mostly there is none
-	device := diaphone.Device{App: "1", ID: "phone", Platform: diaphone.Android, User: "one-ana", Channels: []diaphone.ChannelName{"one-news"}}
-	if have, err := h.app.store.Device(h.t.Context(), "1", device.ID); err != nil || len(have.Channels) == 0 || have.Platform != device.Platform {
+	for _, d := range []struct {
+		app    diaphone.AppID
+		id     diaphone.DeviceID
+		secret string
+	}{{"1", "phone", phoneSecret}, {"1", "tablet", tabletSecret}, {"2", "tablet", foreignSecret}, {"3", "tablet", disabledSecret}} {
+		device := diaphone.Device{App: d.app, ID: d.id, Platform: diaphone.Android, SecretHash: diaphone.HashToken(d.secret)}
+		if d.id == "phone" {
+			device.User, device.Channels = "one-ana", []diaphone.ChannelName{"one-news"}
+		}
 		if _, _, err := storagetest.Put(h.t.Context(), h.app.store, device, time.Now()); err != nil {
 			h.t.Fatal(err)
 		}
@@ -121,14 +152,15 @@ func (h *house) furnish() {
 	h.message = m.ID
 }
 
-// snapshot is what app 1 has.
-func (h *house) snapshot() string {
+// snapshot is what app 1 has, but for a device.
+func (h *house) snapshot(but diaphone.DeviceID) string {
 	h.t.Helper()
 	ctx := h.t.Context()
-	devices, _, err := h.app.store.ListDevices(ctx, "1", "", storage.Page{Limit: 10})
+	devices, _, err := h.app.store.ListDevices(ctx, "1", "", storage.Page{Limit: storage.MaxPage})
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	devices = slices.DeleteFunc(devices, func(d diaphone.Device) bool { return d.ID == but })
 	m, err := h.app.store.Message(ctx, "1", h.message)
 	if err != nil {
 		h.t.Fatal(err)
@@ -148,16 +180,14 @@ func (h *house) target(r *route, c *caller) (method, path string) {
 	if method == "ANY" {
 		method = http.MethodPost
 	}
-	if r.path != "" {
-		return method, r.path
-	}
+	path = cmp.Or(r.path, path)
 	h.session++
 	key := c.key
 	if key == "" {
 		key = "key-of-nobody"
 	}
 	values := map[string]string{":message_id": string(h.message), ":device_id": "phone", ":channel": "news", ":user_id": "ana", ":user": "ana",
-		":webhook": "one-backend", ":app": "1", ":key": key, ":server": "418", ":session": fmt.Sprintf("session%06d", h.session)}
+		":webhook": "one-backend", ":app": "1", ":key": key, ":app_key": key, ":server": "418", ":session": fmt.Sprintf("session%06d", h.session)}
 	return method, inPath.ReplaceAllStringFunc(path, func(name string) string { return values[name] })
 }
 

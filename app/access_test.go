@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/diaphone-dev/diaphone"
 )
 
 // Who may do what. This is the one place that sees every door and the operators' socket
@@ -29,6 +31,10 @@ type class string
 
 const (
 	native    class = "native"    // bearer token
+	enrolling class = "enrolling" // the key of an app, which every installation has, in the path
+	installed class = "installed" // the secret of a device
+	binding   class = "binding"   // the same, and the word of its app's backend that is in the body
+	unbinding class = "unbinding" // the same, with the word of another backend
 	signed    class = "signed"    // Pusher signature
 	socket    class = "socket"    // the key of an app, which every client has, in the path
 	public    class = "public"    // no tenant's
@@ -42,7 +48,7 @@ type gets map[class]verdict
 
 // everybody gets this of the classes where credentials do not count, unless a caller's
 // line says something else.
-var everybody = gets{public: may, nowhere: 404, astray: 4005, backstage: 404}
+var everybody = gets{installed: 401, binding: 401, unbinding: 401, enrolling: 404, public: may, nowhere: 404, astray: 4005, backstage: 404}
 
 // caller is somebody with the credentials of an app, or without.
 type caller struct {
@@ -51,7 +57,8 @@ type caller struct {
 	key    string // of an app, in the path where one belongs
 	secret string // signs with the key; empty: no signature
 	skew   time.Duration
-	local  bool // comes by the operators' socket
+	local  bool              // comes by the operators' socket
+	its    diaphone.DeviceID // a device of app 1 that it may change; empty: none
 	gets   gets
 }
 
@@ -61,16 +68,21 @@ var callers = []caller{
 	{name: "a token of the app", token: "dp_one", gets: gets{native: may, signed: 401, socket: 4001}},
 	{name: "a token of another app", token: "dp_two", gets: gets{native: foreign, signed: 401, socket: 4001}},
 	{name: "a token of a disabled app", token: "dp_three", gets: gets{native: 403, signed: 401, socket: 4001}},
-	{name: "the app's key for a token", token: "key-one", key: "key-one", gets: gets{native: 401, signed: 401, socket: may}},
+	{name: "the app's key for a token", token: "key-one", key: "key-one", gets: gets{native: 401, signed: 401, socket: may, enrolling: may}},
 	{name: "the app's secret for a token", token: "secret-one", gets: gets{native: 401, signed: 401, socket: 4001}},
-	{name: "a signature of the app", key: "key-one", secret: "secret-one", gets: gets{native: 401, signed: may, socket: may}},
-	{name: "a stale signature of the app", key: "key-one", secret: "secret-one", skew: -11 * time.Minute, gets: gets{native: 401, signed: 401, socket: may}},
-	{name: "a signature from the future", key: "key-one", secret: "secret-one", skew: 11 * time.Minute, gets: gets{native: 401, signed: 401, socket: may}},
-	{name: "a signature with another secret", key: "key-one", secret: "secret-two", gets: gets{native: 401, signed: 401, socket: may}},
-	{name: "a signature of another app", key: "key-two", secret: "secret-two", gets: gets{native: 401, signed: 401, socket: own}},
+	{name: "a signature of the app", key: "key-one", secret: "secret-one", gets: gets{native: 401, signed: may, socket: may, enrolling: may}},
+	{name: "a stale signature of the app", key: "key-one", secret: "secret-one", skew: -11 * time.Minute, gets: gets{native: 401, signed: 401, socket: may, enrolling: may}},
+	{name: "a signature from the future", key: "key-one", secret: "secret-one", skew: 11 * time.Minute, gets: gets{native: 401, signed: 401, socket: may, enrolling: may}},
+	{name: "a signature with another secret", key: "key-one", secret: "secret-two", gets: gets{native: 401, signed: 401, socket: may, enrolling: may}},
+	{name: "a signature of another app", key: "key-two", secret: "secret-two", gets: gets{native: 401, signed: 401, socket: own, enrolling: own}},
 	{name: "a signature with a disabled key", key: "key-off", secret: "secret-off", gets: gets{native: 401, signed: 401, socket: 4001}},
-	{name: "a signature of a disabled app", key: "key-three", secret: "secret-three", gets: gets{native: 401, signed: 401, socket: 4003}},
-	{name: "an operator", local: true, gets: gets{public: 404, native: 404, signed: 404, socket: 404, nowhere: 404, astray: 404, backstage: may}},
+	{name: "a signature of a disabled app", key: "key-three", secret: "secret-three", gets: gets{native: 401, signed: 401, socket: 4003, enrolling: 403}},
+	{name: "the device", token: phoneSecret, gets: gets{native: 401, signed: 401, socket: 4001, installed: may, binding: may, unbinding: 403}},
+	{name: "a secret that the device never had", token: voidSecret, gets: gets{native: 401, signed: 401, socket: 4001}},
+	{name: "another device of the app", token: tabletSecret, its: "tablet", gets: gets{native: 401, signed: 401, socket: 4001, installed: own, binding: own, unbinding: 403}},
+	{name: "a device of another app", token: foreignSecret, gets: gets{native: 401, signed: 401, socket: 4001, installed: own, binding: 403, unbinding: own}},
+	{name: "a device of a disabled app", token: disabledSecret, gets: gets{native: 401, signed: 401, socket: 4001, installed: 403, binding: 403, unbinding: 403}},
+	{name: "an operator", local: true, gets: gets{public: 404, native: 404, installed: 404, binding: 404, unbinding: 404, signed: 404, socket: 404, nowhere: 404, astray: 404, backstage: may}},
 }
 
 // route is one that there is. Values in its path are such as app 1 has; another app has
@@ -99,15 +111,18 @@ var routes = []route{
 	{is: "GET /v1/messages/:message_id", class: native, foreign: 404},
 	{is: "POST /v1/messages/:message_id/cancel", class: native, foreign: 404},
 	{is: "GET /v1/messages/:message_id/deliveries", class: native, foreign: 404},
+	{is: "GET /v1/messages/:message_id/progress", class: native, foreign: 404},
 	{is: "GET /v1/explain", class: native, foreign: own, path: "/v1/explain?message=:message_id&device=phone"},
 	{is: "GET /v1/devices", class: native, foreign: own},
 	{is: "PUT /v1/devices/:device_id", class: native, foreign: own, body: `{"platform":"ios"}`},
 	{is: "GET /v1/devices/:device_id", class: native, foreign: 404},
 	{is: "PUT /v1/devices/:device_id/channels/:channel", class: native, foreign: 404},
 	{is: "DELETE /v1/devices/:device_id/channels/:channel", class: native, foreign: 404},
+	{is: "POST /v1/devices/:device_id/secret", class: native, foreign: 404},
 	{is: "DELETE /v1/devices/:device_id", class: native, foreign: 404},
 	{is: "GET /v1/users/:user_id", class: native, foreign: own},
 	{is: "POST /v1/users/:user_id/disconnect", class: native, foreign: own},
+	{is: "DELETE /v1/users/:user_id", class: native, foreign: own},
 	{is: "GET /v1/channels", class: native, foreign: own},
 	{is: "GET /v1/channels/:channel", class: native, foreign: own},
 	{is: "GET /v1/channels/:channel/members", class: native, foreign: own, path: "/v1/channels/presence-one/members"},
@@ -116,6 +131,22 @@ var routes = []route{
 	{is: "GET /v1/webhooks/:webhook/dead-letters", class: native, foreign: 404},
 	{is: "DELETE /v1/webhooks/:webhook/dead-letters", class: native, foreign: 404, path: "/v1/webhooks/one-backend/dead-letters?sequences=1"},
 	{is: "POST /v1/webhooks/:webhook/dead-letters/resend", class: native, foreign: 404},
+
+	{is: "POST /v1/apps/:app_key/devices", class: enrolling, body: `{"platform":"ios"}`},
+	{is: "GET /v1/device", class: installed},
+	{is: "PUT /v1/device", class: installed, body: `{"platform":"ios"}`},
+	{is: "PUT /v1/device/user", class: binding, body: `{"token":"` + backendsWord("1", "secret-one") + `"}`},
+	{is: "PUT /v1/device/user", class: unbinding, body: `{"token":"` + backendsWord("2", "secret-two") + `"}`},
+	{is: "DELETE /v1/device/user", class: installed},
+	{is: "PUT /v1/device/channels/:channel", class: installed},
+	{is: "DELETE /v1/device/channels/:channel", class: installed},
+	{is: "POST /v1/device/receipts", class: installed, body: `{"receipts":[{"message_id":"msg_none","kind":"opened"}]}`},
+	{is: "DELETE /v1/device", class: installed},
+	{is: "OPTIONS /v1/apps/:app_key/devices", class: public},
+	{is: "OPTIONS /v1/device", class: public},
+	{is: "OPTIONS /v1/device/user", class: public},
+	{is: "OPTIONS /v1/device/channels/:channel", class: public},
+	{is: "OPTIONS /v1/device/receipts", class: public},
 
 	{is: "POST /apps/:app/events", class: signed, body: event},
 	{is: "POST /apps/:app/batch_events", class: signed, body: `{"batch":[{"name":"e","channel":"news","data":"1"}]}`},
@@ -219,7 +250,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 				want = r.foreign
 			}
 			h.furnish()
-			before := h.snapshot()
+			before := h.snapshot(c.its)
 			got, text := h.ask(&r, &c)
 			if !same(got, want) {
 				t.Errorf("%s: %s gets %d, want %d\n%.300s", r.is, c.name, got, want, text)
@@ -232,7 +263,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			if strings.Contains(text, "one-") && got < 300 {
 				t.Errorf("%s: %s sees what is the app's: %.300s", r.is, c.name, text)
 			}
-			if now := h.snapshot(); now != before {
+			if now := h.snapshot(c.its); now != before {
 				t.Errorf("%s: %s has changed what is the app's from\n%s to\n%s", r.is, c.name, before, now)
 			}
 		}

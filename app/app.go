@@ -29,6 +29,7 @@ import (
 	"github.com/diaphone-dev/diaphone/internal/egress"
 	"github.com/diaphone-dev/diaphone/push"
 	"github.com/diaphone-dev/diaphone/sockets"
+	"github.com/diaphone-dev/diaphone/storage"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
 )
 
@@ -89,18 +90,26 @@ func New(c Config, log *slog.Logger) (_ *App, err error) {
 	if a.listener, err = listen(c.Listen); err != nil {
 		return nil, err
 	}
-	if a.store, err = openStore(c.DataDir, log); err != nil {
+	if a.store, err = openStore(c.DataDir, bolt.Options{Logger: log, Telling: a.telling()}); err != nil {
 		return nil, err
 	}
 	a.operators = openOperators(c.DataDir, a.store, log)
 	return a, a.wire()
 }
 
-func openStore(dir string, log *slog.Logger) (*bolt.Store, error) {
+// telling is what the store tells backends. It is open before the parts that are asked,
+// but nothing is accepted before they are there.
+func (a *App) telling() storage.Telling {
+	return hooks.Telling(a.tenants.Apps,
+		func(app diaphone.AppID, u diaphone.UserID) bool { return a.hub.User(app, u) != (hub.UserInfo{}) },
+		func(id diaphone.WebhookID, appended, dropped int) { a.hooks.Told(id, appended, dropped) })
+}
+
+func openStore(dir string, o bolt.Options) (*bolt.Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot create the data folder: %w", err)
 	}
-	s, err := bolt.Open(StorePath(dir), bolt.Options{Logger: log})
+	s, err := bolt.Open(StorePath(dir), o)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
@@ -126,14 +135,17 @@ func (a *App) wire() error {
 	})
 	a.push = push.New(push.Config{
 		Apps: apps.All(), Devices: a.store, Outbox: a.store, Providers: a.tenants.Providers,
-		Taken: a.hub.Taken, Announce: func(m *diaphone.Message) (deliver, forget func()) { return a.gateway.Announce(m) },
+		Refused: a.hooks.Refused,
+		Changed: func(app diaphone.AppID, m diaphone.MessageID) { a.gateway.Changed(app, m) },
+		Taken:   a.hub.Taken, Announce: func(m *diaphone.Message) (deliver, forget func()) { return a.gateway.Announce(m) },
 		Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,
 	})
 	a.gateway = gateway.New(gateway.Config{
-		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Notices: a.store, Providers: a.tenants.Providers,
+		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Receipts: a.store, Notices: a.store, Providers: a.tenants.Providers,
 		Endpoint: a.config.pushServices(a.egress).Check,
 		Fanout:   a.hub.Publish, Await: a.hub.Await, Past: a.hub.Past, Live: live(a.hub), Wake: a.push.Wake, Recall: a.push.Recall,
 		Refused: newLimitMetrics(registry), LaneState: a.push.LaneState, Retention: a.config.Retention,
+		Reported:      countReceipts(registry),
 		WebhookStates: a.webhookStates, WakeWebhook: a.hooks.Wake,
 	})
 	p := &parts{store: a.store, hub: a.hub, refused: &a.refused, stale: &a.stale, shown: a.shown, expires: a.tenants.expires}
@@ -148,7 +160,7 @@ func (a *App) wire() error {
 	pusher := channels.New(channels.Config{Gateway: a.gateway, Hub: a.hub, Logger: a.log})
 	a.handler, err = api.New(api.Config{
 		Logger: a.log, Registry: registry, Ready: a.ready, TrustedProxies: proxies, FailedAuths: a.config.FailedAuths,
-		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway, Logger: a.log}), device.New(device.Config{Gateway: a.gateway, Metrics: device.NewMetrics(registry)}), pusher},
+		Doors: []api.Door{rest.New(rest.Config{Gateway: a.gateway, Logger: a.log, Stopping: a.draining}), device.New(device.Config{Gateway: a.gateway, Metrics: device.NewMetrics(registry)}), pusher},
 	})
 	if err != nil {
 		return err
@@ -225,6 +237,6 @@ func (a *App) close() error {
 func live(h *hub.Hub) gateway.Live {
 	return gateway.Live{
 		Channels: h.Channels, Channel: h.Channel, Members: h.Members, Cached: h.Cached, Position: h.Position,
-		User: h.User, Remembered: h.Remembered, Disconnect: h.Terminate,
+		User: h.User, Remembered: h.Remembered, Disconnect: h.Terminate, Confirm: h.Confirm,
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/diaphone-dev/diaphone"
 	"github.com/diaphone-dev/diaphone/hub"
+	"github.com/diaphone-dev/diaphone/storage"
 	"github.com/diaphone-dev/diaphone/storage/bolt"
 )
 
@@ -136,4 +137,15 @@ func seconds(t time.Time) float64 {
 		return 0
 	}
 	return float64(t.UnixMilli()) / 1000
+}
+
+// countReceipts counts what devices report.
+func countReceipts(r prometheus.Registerer) func(diaphone.AppID, diaphone.ReceiptKind, storage.ReceiptFate) {
+	receipts := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "diaphone_receipts_total",
+		Help: "What devices report of messages, by kind, and whether it was kept, known before, or of a message that the device was never owed."},
+		[]string{"app", "kind", "result"})
+	r.MustRegister(receipts)
+	return func(app diaphone.AppID, kind diaphone.ReceiptKind, fate storage.ReceiptFate) {
+		receipts.WithLabelValues(string(app), string(kind), string(fate)).Inc()
+	}
 }

@@ -21,6 +21,7 @@ func (g *Gateway) Cancel(ctx context.Context, app diaphone.AppID, id diaphone.Me
 	if err != nil {
 		return Cancellation{}, err
 	}
+	g.Changed(app, id)
 	// What is in flight becomes ever less. While it stays the same, nothing but
 	// cancellations is recorded, and the counts between two answers fit to both.
 	for before := -1; ; {

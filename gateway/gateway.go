@@ -21,6 +21,7 @@ type Config struct {
 	Devices   storage.Devices
 	Outbox    storage.Outbox
 	History   storage.History
+	Receipts  storage.Receipts
 	Notices   storage.Notices
 	Providers map[diaphone.Lane]providers.Provider
 	// Endpoint tells why messages may not be sent to a URL that a browser gave; it
@@ -47,6 +48,8 @@ type Config struct {
 	Retention time.Duration
 	// Refused counts what a limit on publishing has refused. nil: nobody counts.
 	Refused func(app diaphone.AppID, limit string)
+	// Reported hears what has become of each receipt. nil: nobody does.
+	Reported func(app diaphone.AppID, kind diaphone.ReceiptKind, fate storage.ReceiptFate)
 	// WebhookStates gives what the sender of notices knows of webhooks. nil: nothing
 	// is known.
 	WebhookStates func() map[diaphone.WebhookID]WebhookState
@@ -56,8 +59,9 @@ type Config struct {
 
 // Gateway is safe for concurrent use and starts no goroutine.
 type Gateway struct {
-	parts  Config
-	meters map[diaphone.AppID]*meter // of all apps
+	parts   Config
+	meters  map[diaphone.AppID]*meter // of all apps
+	watches watches
 
 	populations map[diaphone.AppID]*population // of all apps
 	tokenMeters map[diaphone.TokenHash]*meter  // of the tokens that have a limit

@@ -23,6 +23,8 @@ type Live struct {
 	User       func(app diaphone.AppID, u diaphone.UserID) hub.UserInfo
 	Remembered func(app diaphone.AppID, m diaphone.MessageID, u diaphone.UserID) hub.Remembered
 	Disconnect func(app diaphone.AppID, u diaphone.UserID, code int, reason string) int
+	// Confirm notes that a device of a user reports to have a message.
+	Confirm func(app diaphone.AppID, m diaphone.MessageID, u diaphone.UserID)
 }
 
 // Channel is what is known of a channel, occupied or not.

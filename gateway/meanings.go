@@ -103,7 +103,7 @@ var meanings = map[string]sentences{
 
 	// Reasons of ours for how a delivery ended, or what it waits for.
 	diaphone.ReasonTakenLive:        {"The user was live, and a client of theirs has proven that it took the message: the phone was spared.", "Publish with when: always if phones are to ring even so."},
-	"taken_elsewhere":               {"Another device of the user has confirmed the message: this one was spared.", "Publish with when: always if all phones are to ring even so."},
+	diaphone.ReasonTakenElsewhere:   {"Another device of the user has confirmed the message: this one was spared.", "Publish with when: always if all phones are to ring even so."},
 	diaphone.ReasonAwaiting:         {"The user is live, and it is not proven yet that a client of theirs has taken the message; the phone rings unless it is.", "Wait: it takes no longer than confirm.within."},
 	diaphone.ReasonExpired:          {"The message's time to live was over before an attempt could pass.", "Look at the attempts for what held it up; give it a longer ttl if it is worth reading later."},
 	diaphone.ReasonCancelled:        {"The publisher took the message back before this phone's turn.", ""},

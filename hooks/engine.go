@@ -25,6 +25,10 @@ const (
 	pusherTimeout = 4 * time.Second
 )
 
+// defaultMaxPending is the default of Config.MaxPending, and the bound on what the store
+// puts into a log.
+const defaultMaxPending = 500_000
+
 // tick covers wake-ups that were lost.
 const tick = 30 * time.Second
 
@@ -72,7 +76,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		c.RestartGrace = 30 * time.Second
 	}
 	if c.MaxPending == 0 {
-		c.MaxPending = 500_000
+		c.MaxPending = defaultMaxPending
 	}
 	if c.MaxPendingBytes == 0 {
 		c.MaxPendingBytes = 256 << 20

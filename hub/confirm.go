@@ -48,7 +48,7 @@ type awaited struct {
 // taker is a user who was live when a message came.
 type taker struct {
 	sessions int // that may still give the proof
-	proven   bool
+	how      diaphone.Taking
 }
 
 // proof is what a session can give: that its user has taken a message.
@@ -92,26 +92,48 @@ func (h *Hub) publishAwaited(t *tenant, a *awaited, channels []diaphone.ChannelN
 	h.awaiting.count(a)
 }
 
-// Taken tells whether a user has taken a message, or until when that may still turn
-// out (zero: it will not, as far as is known here).
-func (h *Hub) Taken(app diaphone.AppID, id diaphone.MessageID, u diaphone.UserID) (proven bool, until time.Time) {
+// Confirm notes that a device reports to have a message, so its user has it. It is
+// remembered as long as what sockets prove, also of a message that is not known here
+// any more: the caller vouches that there is such a message, and such a user.
+func (h *Hub) Confirm(app diaphone.AppID, id diaphone.MessageID, u diaphone.UserID) {
+	w := &h.awaiting
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ref := messageRef{app, id}
+	var a *awaited
+	if e := w.byMessage[ref]; e != nil {
+		a = e.Value.(*awaited)
+	} else {
+		a = w.add(ref)
+		a.published = true
+	}
+	if a.prove(u, diaphone.TakenElsewhere) {
+		a.counted++
+		w.takers++
+	}
+	w.trim()
+}
+
+// Taken tells how a user has taken a message, or until when that may still turn out
+// (zero: it will not, as far as is known here).
+func (h *Hub) Taken(app diaphone.AppID, id diaphone.MessageID, u diaphone.UserID) (how diaphone.Taking, until time.Time) {
 	a := h.awaiting.find(messageRef{app, id})
 	if a == nil {
-		return false, time.Time{}
+		return "", time.Time{}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch who := a.takers[u]; {
 	case who == nil && !a.published && time.Now().Before(a.until):
-		return false, a.until
+		return "", a.until
 	case who == nil:
-		return false, time.Time{}
-	case who.proven:
-		return true, time.Time{}
+		return "", time.Time{}
+	case who.how != "":
+		return who.how, time.Time{}
 	case who.sessions > 0 && time.Now().Before(a.until):
-		return false, a.until
+		return "", a.until
 	}
-	return false, time.Time{}
+	return "", time.Time{}
 }
 
 func (w *awaiting) find(ref messageRef) *awaited {
@@ -128,8 +150,14 @@ func (w *awaiting) open(ref messageRef, how diaphone.Awaited) *awaited {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fences++
-	a := &awaited{messageRef: ref, fence: w.fences, by: how.By, since: time.Now(), until: how.Until,
-		takers: map[diaphone.UserID]*taker{}}
+	a := w.add(ref)
+	a.fence, a.by, a.until = w.fences, how.By, how.Until
+	return a
+}
+
+// add makes room for a message. w.mu is held.
+func (w *awaiting) add(ref messageRef) *awaited {
+	a := &awaited{messageRef: ref, since: time.Now(), takers: map[diaphone.UserID]*taker{}}
 	if w.byMessage == nil {
 		w.byMessage = map[messageRef]*list.Element{}
 	}
@@ -138,7 +166,7 @@ func (w *awaiting) open(ref messageRef, how diaphone.Awaited) *awaited {
 }
 
 // count is called when all who may take a message are known. Nobody: there is
-// nothing to remember. It also forgets what is old or too much.
+// nothing to remember.
 func (w *awaiting) count(a *awaited) {
 	n := a.closed()
 	w.mu.Lock()
@@ -148,6 +176,11 @@ func (w *awaiting) count(a *awaited) {
 	if n == 0 {
 		w.forget(w.byMessage[a.messageRef])
 	}
+	w.trim()
+}
+
+// trim forgets what is old or too much. w.mu is held.
+func (w *awaiting) trim() {
 	for e := w.order.Front(); e != nil; e = w.order.Front() {
 		if oldest := e.Value.(*awaited); w.takers <= maxTakers && time.Since(oldest.since) < takersKept {
 			return
@@ -209,13 +242,20 @@ func (a *awaited) expect(seats []*seat, except *Session) {
 	}
 }
 
-func (a *awaited) prove(u diaphone.UserID) {
+// prove notes how a user has taken the message; the first proof counts. more: the user
+// was not among the takers.
+func (a *awaited) prove(u diaphone.UserID, how diaphone.Taking) (more bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.takers[u] == nil {
-		a.takers[u] = &taker{}
+	who := a.takers[u]
+	if more = who == nil; more {
+		who = &taker{}
+		a.takers[u] = who
 	}
-	a.takers[u].proven = true
+	if who.how == "" {
+		who.how = how
+	}
+	return more
 }
 
 // unheard gives up what a session that leaves has not been told yet: it proves nothing.
@@ -290,7 +330,7 @@ func (s *Session) Pong(fence uint64) {
 	left := p.all[:0]
 	for i, it := range p.all {
 		if i <= at && it.of.by == diaphone.ByPong {
-			it.of.prove(it.user)
+			it.of.prove(it.user, diaphone.TakenLive)
 		} else {
 			left = append(left, it)
 		}
@@ -307,11 +347,11 @@ func (s *Session) Receipt(id diaphone.MessageID) {
 		return
 	}
 	if u := s.User(); u != "" {
-		a.prove(u)
+		a.prove(u, diaphone.TakenLive)
 	}
 	for _, taken := range s.seats {
 		if taken.member != nil {
-			a.prove(taken.member.User)
+			a.prove(taken.member.User, diaphone.TakenLive)
 		}
 	}
 }

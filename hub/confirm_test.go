@@ -25,10 +25,12 @@ func (b *bubble) publishAwaited(id diaphone.MessageID, by diaphone.Proof, channe
 func (b *bubble) taken(id diaphone.MessageID, u diaphone.UserID, want string) {
 	b.t.Helper()
 	synctest.Wait()
-	proven, until := b.Taken(b.app.ID, id, u)
+	how, until := b.Taken(b.app.ID, id, u)
 	is := "no"
-	if proven {
+	if how == diaphone.TakenLive {
 		is = "proven"
+	} else if how == diaphone.TakenElsewhere {
+		is = "reported"
 	} else if !until.IsZero() {
 		is = "open"
 	}
@@ -79,7 +81,7 @@ func TestWhoHasTakenAMessage(t *testing.T) {
 		b.taken(m1, "eve", "proven") // by one of two sockets
 		b.taken(m1, "fay", "no")
 		b.taken(m2, "ana", "no")
-		if proven, _ := b.Taken("2", m1, "ana"); proven {
+		if how, _ := b.Taken("2", m1, "ana"); how != "" {
 			t.Error("proven in another app")
 		}
 		time.Sleep(within) //nolint:forbidigo // virtual time
@@ -243,5 +245,56 @@ func TestASessionThatLeavesUntold(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.taken(m1, "ana", "no")
+	})
+}
+
+// What a device reports counts as what a socket proves, also of a message that is not
+// known any more; nothing of it reaches other users, messages or apps.
+func TestADeviceReports(t *testing.T) {
+	inBubble(t, diaphone.App{ID: "1"}, func(b *bubble) {
+		b.user("ana", "news")
+		b.user("cid", "news").numbed()
+		b.publishAwaited(m1, diaphone.ByPong, "news")
+		b.taken(m1, "cid", "open")
+		for _, u := range []diaphone.UserID{"ana", "cid", "joe"} {
+			b.Confirm("1", m1, u)
+		}
+		b.taken(m1, "ana", "proven") // what was first
+		b.taken(m1, "cid", "reported")
+		b.taken(m1, "joe", "reported") // who was not live
+		b.taken(m1, "eve", "no")
+		b.Confirm("1", m2, "ana")
+		b.taken(m2, "ana", "reported")
+		b.taken(m2, "cid", "no")
+		if how, until := b.Taken("2", m2, "ana"); how != "" || !until.IsZero() {
+			t.Errorf("another app's message is taken: %q", how)
+		}
+		time.Sleep(takersKept + time.Second) //nolint:forbidigo // virtual time
+		b.Confirm("1", "msg_3", "ana")
+		b.taken(m1, "cid", "no")
+		b.taken(m2, "ana", "no")
+		b.taken("msg_3", "ana", "reported")
+		if n := len(b.awaiting.byMessage); n != 1 || b.awaiting.order.Len() != 1 || b.awaiting.takers != 1 {
+			t.Errorf("%d messages, %d takers are remembered", n, b.awaiting.takers)
+		}
+	})
+}
+
+// However many report, no more than the bound is remembered.
+func TestReportsAreBounded(t *testing.T) {
+	inBubble(t, diaphone.App{ID: "1"}, func(b *bubble) {
+		b.Confirm("1", m1, "first")
+		for i := range maxTakers {
+			b.Confirm("1", m2, diaphone.UserID(fmt.Sprint(i)))
+			b.Confirm("1", m2, diaphone.UserID(fmt.Sprint(i)))
+		}
+		b.taken(m1, "first", "no")
+		b.taken(m2, "7", "reported")
+		if b.awaiting.takers != maxTakers {
+			t.Errorf("%d takers are counted", b.awaiting.takers)
+		}
+		b.Confirm("1", m1, "first")
+		b.taken(m1, "first", "reported")
+		b.taken(m2, "7", "no")
 	})
 }

@@ -29,8 +29,8 @@ func (h *Hub) Remembered(app diaphone.AppID, id diaphone.MessageID, u diaphone.U
 	r := Remembered{Known: true, By: a.by, Until: a.until}
 	open := time.Now().Before(a.until)
 	if who := a.takers[u]; who != nil {
-		r.Live, r.Proven = true, who.proven
-		r.Pending = open && !who.proven && who.sessions > 0
+		r.Live, r.Proven = true, who.how != ""
+		r.Pending = open && who.how == "" && who.sessions > 0
 	} else {
 		r.Pending = open && !a.published
 	}

@@ -46,7 +46,7 @@ func (l *lane) attempt(attempts context.Context, h *held, item storage.Item) att
 	if !m.To.Matches(&device) {
 		return attempted{held: h, result: ended(item, diaphone.Cancelled, diaphone.ReasonLeftAudience)}
 	}
-	if a, live := l.takenLive(h, item, &device); live {
+	if a, spared := l.taken(h, item, &device); spared {
 		return a
 	}
 	token := tokenOf(&device, item.Kind)
@@ -140,6 +140,7 @@ func (l *lane) collect(a attempted) {
 			l.wrong = guard{}
 			l.engine.Metrics.pausing(l.id, false)
 			l.engine.Metrics.guarding(l.id, l.dead.alarmed)
+			l.engine.Refused(l.id, nil)
 			l.engine.Logger.Info("the provider takes the credential again; the lane goes on", "lane", l.id)
 		}
 	}
@@ -147,8 +148,12 @@ func (l *lane) collect(a attempted) {
 
 // suspend pauses the lane: its credential is refused. No device is touched.
 func (l *lane) suspend(now time.Time, o *diaphone.Outcome) {
+	first := !l.pause.on
 	if !l.pause.begin(now, o.Reason) {
 		return
+	}
+	if first {
+		l.engine.Refused(l.id, o)
 	}
 	l.engine.Metrics.pausing(l.id, true)
 	l.engine.Logger.Error("the provider refuses our credential: the lane is paused, its deliveries wait, no device is touched",

@@ -29,17 +29,17 @@ type waitingRoom struct {
 	askAt time.Time
 }
 
-// takenLive asks whether the device's user has taken the message already. It gives
+// taken asks whether the device's user has the message already. It gives
 // the end of the delivery, or what it waits for, or neither: then it is to be sent.
-func (l *lane) takenLive(h *held, item storage.Item, d *diaphone.Device) (attempted, bool) {
+func (l *lane) taken(h *held, item storage.Item, d *diaphone.Device) (attempted, bool) {
 	m := h.batch.Message
 	if m.When != diaphone.Away || d.User == "" {
 		return attempted{}, false
 	}
-	proven, until := l.engine.Taken(l.id.App, m.ID, d.User)
+	how, until := l.engine.Taken(l.id.App, m.ID, d.User)
 	switch {
-	case proven:
-		return attempted{held: h, result: ended(item, diaphone.Suppressed, diaphone.ReasonTakenLive)}, true
+	case how != "":
+		return attempted{held: h, result: ended(item, diaphone.Suppressed, string(how))}, true
 	case !until.IsZero():
 		return attempted{held: h, wait: &waiting{held: h, item: item, user: d.User, until: until}}, true
 	}
@@ -70,10 +70,10 @@ func (l *lane) ask(now time.Time) (wait time.Duration) {
 	}
 	still := room.all[:0]
 	for _, w := range room.all {
-		switch proven, until := l.engine.Taken(l.id.App, w.held.batch.Message.ID, w.user); {
+		switch how, until := l.engine.Taken(l.id.App, w.held.batch.Message.ID, w.user); {
 		case !w.held.until.After(now): // it is back in the queue
-		case proven:
-			l.end(w, diaphone.Suppressed, diaphone.ReasonTakenLive)
+		case how != "":
+			l.end(w, diaphone.Suppressed, string(how))
 		case !w.held.batch.Message.Expires.After(now):
 			l.end(w, diaphone.Expired, diaphone.ReasonExpired)
 		case until.IsZero() || !now.Before(w.until):

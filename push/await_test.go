@@ -7,20 +7,21 @@ import (
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/storage"
 )
 
 // proofs says what is known of each user, as the live side would.
 type proofs struct {
 	mu     sync.Mutex
-	proven map[diaphone.UserID]bool
+	proven map[diaphone.UserID]diaphone.Taking
 	until  map[diaphone.UserID]time.Time
 }
 
-func (p *proofs) taken(u diaphone.UserID) (bool, time.Time) {
+func (p *proofs) taken(u diaphone.UserID) (diaphone.Taking, time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if until := p.until[u]; time.Now().Before(until) && !p.proven[u] {
-		return false, until
+	if until := p.until[u]; time.Now().Before(until) && p.proven[u] == "" {
+		return "", until
 	}
 	return p.proven[u], time.Time{}
 }
@@ -28,7 +29,7 @@ func (p *proofs) taken(u diaphone.UserID) (bool, time.Time) {
 func (p *proofs) prove(u diaphone.UserID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.proven[u] = true
+	p.proven[u] = diaphone.TakenLive
 }
 
 func (p *proofs) lose(u diaphone.UserID) {
@@ -42,7 +43,7 @@ func TestAPushWaitsForTheProof(t *testing.T) {
 		const within = 3 * time.Second
 		w := start(t, diaphone.Credential{Concurrency: 2}, accept) // fewer slots than wait
 		until := time.Now().Add(within)
-		p := &proofs{proven: map[diaphone.UserID]bool{}, until: map[diaphone.UserID]time.Time{"proves": until, "stays": until, "dies": until, "proves-late": until}}
+		p := &proofs{proven: map[diaphone.UserID]diaphone.Taking{}, until: map[diaphone.UserID]time.Time{"proves": until, "stays": until, "dies": until, "proves-late": until}}
 		w.taken = p.taken
 		users := []diaphone.UserID{"proves", "stays", "dies", "away", "proves-late"}
 		for _, u := range users {
@@ -84,11 +85,11 @@ func TestTheUrgentOvertakesWhatHasWaited(t *testing.T) {
 			return accept(d, nth)
 		})
 		until := time.Now().Add(3 * time.Second)
-		w.taken = func(diaphone.UserID) (bool, time.Time) {
+		w.taken = func(diaphone.UserID) (diaphone.Taking, time.Time) {
 			if time.Now().Before(until) {
-				return false, until
+				return "", until
 			}
-			return false, time.Time{}
+			return "", time.Time{}
 		}
 		defer w.run()()
 		w.devices(400, "news")
@@ -106,7 +107,7 @@ func TestTheUrgentOvertakesWhatHasWaited(t *testing.T) {
 func TestWaitingSurvivesAStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, diaphone.Credential{}, accept)
-		p := &proofs{proven: map[diaphone.UserID]bool{}, until: map[diaphone.UserID]time.Time{"ana": time.Now().Add(20 * time.Second)}}
+		p := &proofs{proven: map[diaphone.UserID]diaphone.Taking{}, until: map[diaphone.UserID]time.Time{"ana": time.Now().Add(20 * time.Second)}}
 		w.taken = p.taken
 		w.devices(3, "news")
 		stop := w.run()
@@ -167,6 +168,71 @@ func TestWhatWaitedExpiresInALaneThatIsHeld(t *testing.T) {
 		}
 		if c := w.counts(id); c.Expired != 1 {
 			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// What waits to be tried again is spared when another device reports to have the message.
+func TestARetryIsSparedByAReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tried := 0
+		w := start(t, diaphone.Credential{}, func(*diaphone.Delivery, int) diaphone.Outcome {
+			tried++
+			return diaphone.Outcome{Verdict: diaphone.Retry, Status: 503, RetryAfter: 10 * time.Second}
+		})
+		p := &proofs{proven: map[diaphone.UserID]diaphone.Taking{}}
+		w.taken = p.taken
+		w.put(diaphone.Device{App: "1", ID: "tablet", Platform: diaphone.Android, User: "ana", Channels: []diaphone.ChannelName{"news"},
+			Tokens: []diaphone.Token{{Kind: diaphone.TokenFCM, Value: "token"}}})
+		defer w.run()()
+		away, always := w.send(toChannel("news"), 60, diaphone.Away), w.send(toChannel("news"), 15, diaphone.Always)
+		w.until(time.Second, func() bool { return tried == 2 })
+		p.mu.Lock()
+		p.proven["ana"] = diaphone.TakenElsewhere
+		p.mu.Unlock()
+		w.until(30*time.Second, func() bool { return w.counts(away).Suppressed == 1 && w.counts(always).Expired == 1 })
+		reports, _, err := w.store.Deliveries(t.Context(), "1", away, storage.Page{Limit: 10})
+		if err != nil || len(reports) != 1 || reports[0].Reason != "taken_elsewhere" || len(reports[0].Attempts) != 1 {
+			t.Errorf("%+v, %v", reports, err)
+		}
+		if tried < 3 {
+			t.Error("what is for all was spared as well")
+		}
+	})
+}
+
+// A lane's pause is told once, and its end once.
+func TestARefusedCredentialIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		denied := true
+		w := start(t, diaphone.Credential{}, func(*diaphone.Delivery, int) diaphone.Outcome {
+			if denied {
+				return diaphone.Outcome{Verdict: diaphone.Denied, Status: 403, Reason: "InvalidProviderToken"}
+			}
+			return diaphone.Outcome{Verdict: diaphone.Accepted, Status: 200}
+		})
+		var mu sync.Mutex
+		var told []string
+		w.refused = func(lane diaphone.Lane, o *diaphone.Outcome) {
+			mu.Lock()
+			defer mu.Unlock()
+			if o == nil {
+				told = append(told, lane.String()+" well")
+				return
+			}
+			told = append(told, lane.String()+" "+o.Reason)
+		}
+		w.put(diaphone.Device{App: "1", ID: "d", Platform: diaphone.Android, Channels: []diaphone.ChannelName{"news"},
+			Tokens: []diaphone.Token{{Kind: diaphone.TokenFCM, Value: "token"}}})
+		defer w.run()()
+		id := w.send(toChannel("news"), 3600, diaphone.Always)
+		time.Sleep(5 * time.Minute) //nolint:forbidigo // virtual time: several probes
+		denied = false
+		w.until(10*time.Minute, func() bool { return w.counts(id).Delivered == 1 })
+		mu.Lock()
+		defer mu.Unlock()
+		if len(told) != 2 || told[0] != "1/"+w.app.Credentials[0].Name+" InvalidProviderToken" || told[1] != "1/"+w.app.Credentials[0].Name+" well" {
+			t.Errorf("told %q", told)
 		}
 	})
 }

@@ -15,21 +15,29 @@ import (
 	"github.com/diaphone-dev/diaphone/storage"
 )
 
-// Config names the parts of an Engine. All but the durations are required.
+// Config names the parts of an Engine. All are required but the durations, and what
+// says otherwise.
 type Config struct {
 	Apps      []*diaphone.App
 	Devices   storage.Devices
 	Outbox    storage.Outbox
 	Providers map[diaphone.Lane]providers.Provider
-	// Taken tells whether a user is proven to have taken a message live, or until when
-	// that may still turn out (zero: it will not). It is asked for messages to those who
-	// are away, before each attempt, and must not wait for anything.
-	Taken func(app diaphone.AppID, m diaphone.MessageID, user diaphone.UserID) (proven bool, until time.Time)
+	// Taken tells how a user is known to have a message, or until when that may still turn
+	// out (zero: it will not). It is asked for messages to those who are away, before each
+	// attempt, and must not wait for anything.
+	Taken func(app diaphone.AppID, m diaphone.MessageID, user diaphone.UserID) (how diaphone.Taking, until time.Time)
 	// Announce tells the live side of a scheduled message that is about to go out. One of
 	// the functions that it gives is called then, when it is known whether it has.
 	Announce func(m *diaphone.Message) (deliver, forget func())
-	Logger   *slog.Logger
-	Metrics  *Metrics
+	// Changed tells that something of a message has been recorded. It must not wait for
+	// anything. nil: nobody is told.
+	Changed func(app diaphone.AppID, m diaphone.MessageID)
+	// Refused tells that a lane waits because its provider refuses the credential, with
+	// the provider's answer, or (nil) that it goes on. It must not wait for anything.
+	// nil: nobody is told.
+	Refused func(lane diaphone.Lane, o *diaphone.Outcome)
+	Logger  *slog.Logger
+	Metrics *Metrics
 
 	AttemptTimeout time.Duration // default 15 s
 	DrainTimeout   time.Duration // for attempts under way when Run is told to stop; default 10 s
@@ -61,6 +69,12 @@ func New(c Config) *Engine {
 	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 10 * time.Second
+	}
+	if c.Changed == nil {
+		c.Changed = func(diaphone.AppID, diaphone.MessageID) {}
+	}
+	if c.Refused == nil {
+		c.Refused = func(diaphone.Lane, *diaphone.Outcome) {}
 	}
 	e := &Engine{
 		Config:   c,
@@ -189,6 +203,7 @@ func (e *Engine) planRound(ctx context.Context) (more bool) {
 			return false
 		}
 		more = more || !done
+		e.Changed(ref.App, ref.ID)
 		e.Wake(lanes, false)
 	}
 	return more || len(refs) == round

@@ -149,7 +149,12 @@ func TestNothingButGoneDeletesAToken(t *testing.T) {
 func TestAwaySparesWhoHasTakenItLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, diaphone.Credential{}, accept)
-		w.taken = func(u diaphone.UserID) (bool, time.Time) { return u == "ana", time.Time{} }
+		w.taken = func(u diaphone.UserID) (how diaphone.Taking, until time.Time) {
+			if u == "ana" {
+				how = diaphone.TakenLive
+			}
+			return how, until
+		}
 		defer w.run()()
 		w.devices(2, "news") // both of ana's
 		w.put(diaphone.Device{App: "1", ID: "bobs", Platform: diaphone.Android, User: "bob", Channels: []diaphone.ChannelName{"news"},

@@ -76,7 +76,11 @@ func (l *lane) watch(now time.Time, a *attempted) {
 // mistrust pauses the lane and has the delivery made again when it is over. Single
 // attempts probe meanwhile, each with another device.
 func (l *lane) mistrust(now time.Time, a *attempted) {
+	first := !l.pause.on
 	if l.pause.begin(now, a.outcome.Reason) {
+		if first {
+			l.engine.Refused(l.id, a.outcome)
+		}
 		l.pause.mistrust = true
 		l.engine.Metrics.pausing(l.id, true)
 		l.engine.Logger.Error("most tokens of a lane are refused at once, as tokens of another app or environment: the lane is paused, its deliveries wait, no device is touched",

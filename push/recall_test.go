@@ -107,12 +107,12 @@ func TestCancelBeforeWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, diaphone.Credential{}, accept)
 		until := time.Now().Add(5 * time.Second)
-		w.taken = func(diaphone.UserID) (bool, time.Time) {
+		w.taken = func(diaphone.UserID) (diaphone.Taking, time.Time) {
 			time.Sleep(50 * time.Millisecond) //nolint:forbidigo // virtual time
 			if time.Now().Before(until) {
-				return false, until
+				return "", until
 			}
-			return false, time.Time{}
+			return "", time.Time{}
 		}
 		w.devices(3, "news")
 		defer w.run()()

@@ -50,6 +50,7 @@ func (e *Engine) start(ctx context.Context, m *diaphone.Message) (deliver func()
 	if !began { // cancelled meanwhile
 		return forget
 	}
+	e.Changed(m.App, m.ID)
 	e.Wake(accepted.Lanes, !accepted.Planned)
 	return deliver
 }

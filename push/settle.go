@@ -76,7 +76,12 @@ func (l *lane) finish(s settlement) {
 	if len(lost) > 0 {
 		l.engine.Logger.Warn("leases were lost before their outcomes were recorded; those deliveries are made again", "lane", l.id, "batches", len(lost))
 	}
+	var told diaphone.MessageID
 	for _, a := range s.results {
+		if id := a.held.batch.Message.ID; id != told { // those of one message are mostly together
+			l.engine.Changed(l.id.App, id)
+			told = id
+		}
 		l.landed(a)
 		if lost[a.held.batch.Key] {
 			a.held.until = time.Time{}

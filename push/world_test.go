@@ -75,17 +75,18 @@ func accept(*diaphone.Delivery, int) diaphone.Outcome {
 
 // world is an engine over a real store.
 type world struct {
-	t      *testing.T
-	path   string
-	app    *diaphone.App
-	store  *bolt.Store
-	vendor *vendor
-	engine *push.Engine
-	outbox storage.Outbox                                       // between engine and store; nil: the store
-	sender providers.Provider                                   // nil: the vendor
-	others map[string]providers.Provider                        // of single credentials, instead
-	live   live                                                 // who hears of scheduled messages
-	taken  func(diaphone.UserID) (proven bool, until time.Time) // nil: nobody takes anything live
+	t       *testing.T
+	path    string
+	app     *diaphone.App
+	store   *bolt.Store
+	vendor  *vendor
+	engine  *push.Engine
+	outbox  storage.Outbox                                               // between engine and store; nil: the store
+	sender  providers.Provider                                           // nil: the vendor
+	others  map[string]providers.Provider                                // of single credentials, instead
+	live    live                                                         // who hears of scheduled messages
+	taken   func(diaphone.UserID) (how diaphone.Taking, until time.Time) // nil: nobody takes anything live
+	refused func(diaphone.Lane, *diaphone.Outcome)                       // nil: nobody is told
 }
 
 const credential = "fcm"
@@ -115,14 +116,14 @@ func (w *world) run() (stop func()) {
 	c := push.Config{
 		Apps: []*diaphone.App{w.app}, Devices: w.store, Outbox: w.store,
 		Providers: make(map[diaphone.Lane]providers.Provider),
-		Taken: func(_ diaphone.AppID, _ diaphone.MessageID, u diaphone.UserID) (bool, time.Time) {
+		Taken: func(_ diaphone.AppID, _ diaphone.MessageID, u diaphone.UserID) (diaphone.Taking, time.Time) {
 			if w.taken == nil {
-				return false, time.Time{}
+				return "", time.Time{}
 			}
 			return w.taken(u)
 		},
-		Announce: w.announce,
-		Logger:   slog.New(slog.DiscardHandler), Metrics: push.NewMetrics(prometheus.NewRegistry()),
+		Announce: w.announce, Refused: w.refused,
+		Logger: slog.New(slog.DiscardHandler), Metrics: push.NewMetrics(prometheus.NewRegistry()),
 	}
 	if w.outbox != nil {
 		c.Outbox = w.outbox

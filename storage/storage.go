@@ -244,6 +244,8 @@ type MessageReport struct {
 	Planned    bool      // who is in its audience is known
 	FinishedAt time.Time // zero: not yet
 
+	Receipts diaphone.ReceiptCounts // what devices report of it
+
 	CancelledAt time.Time // zero: it was not
 	Unsent      bool      // it was cancelled while it waited for its time: nothing of it went out
 }
@@ -255,7 +257,8 @@ type DeliveryReport struct {
 	State    diaphone.State
 	Reason   string // of a final state, or of the last step
 	Attempts []diaphone.Attempt
-	RetryAt  time.Time // pending and waiting; zero: due
+	RetryAt  time.Time       // pending and waiting; zero: due
+	Receipts []DeviceReceipt // what the device reports, in the order in which it came
 }
 
 // Store is a whole engine.
@@ -263,6 +266,7 @@ type Store interface {
 	Devices
 	Outbox
 	History
+	Receipts
 	Notices
 	// Check writes and reads back a probe: nil means that an Accept would succeed.
 	Check(ctx context.Context) error

@@ -38,7 +38,8 @@ func NewJudge(t testing.TB) *Judge {
 		t.Fatalf("openapi.yaml: %v", err)
 	}
 	openapi3filter.RegisterBodyDecoder("application/javascript", openapi3filter.PlainBodyDecoder) // the lines of the HTTP transports
-	doc.Servers = nil                                                                             // the server under test has another address
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
+	doc.Servers = nil // the server under test has another address
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
 		t.Fatalf("openapi.yaml: %v", err)

@@ -69,9 +69,14 @@ type Server struct {
 	URL   string
 	Echo  *echo.Echo
 	Store storage.Store
-	Judge *Judge
-	HTTP  *http.Client // whose exchanges the Judge checks
-	Raw   *http.Client // unchecked
+	Hub   *hub.Hub
+	// Gateway is what the doors act on.
+	Gateway *gateway.Gateway
+	Judge   *Judge
+	HTTP    *http.Client // whose exchanges the Judge checks
+	Raw     *http.Client // unchecked
+
+	stopping chan struct{}
 
 	t     testing.TB
 	log   lockedBuffer
@@ -84,7 +89,7 @@ type Server struct {
 // Start runs a Server until the test ends.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	s := &Server{t: t, Judge: NewJudge(t)}
+	s := &Server{t: t, Judge: NewJudge(t), stopping: make(chan struct{})}
 	store, err := bolt.Open(filepath.Join(t.TempDir(), "diaphone.db"), o.Store)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +105,9 @@ func Start(t testing.TB, o Options) *Server {
 		}
 	}
 	live := hub.New(hub.Config{})
+	s.Hub = live
 	g := s.gateway(o, live)
+	s.Gateway = g
 	logger := slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	registry := prometheus.NewRegistry()
 	s.Echo, err = api.New(api.Config{
@@ -110,7 +117,7 @@ func Start(t testing.TB, o Options) *Server {
 
 		TrustedProxies: o.TrustedProxies, FailedAuths: o.FailedAuths,
 		Doors: []api.Door{
-			rest.New(rest.Config{Gateway: g, Logger: logger}),
+			rest.New(rest.Config{Gateway: g, Logger: logger, Stopping: s.stopping}),
 			device.New(device.Config{Gateway: g, Metrics: device.NewMetrics(registry)}),
 			channels.New(channels.Config{Gateway: g, Hub: live, Logger: logger}),
 		},
@@ -162,7 +169,7 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 		}
 	}
 	return gateway.New(gateway.Config{
-		Apps: apps, Devices: s.Store, Outbox: s.Store, History: s.Store, Notices: s.Store, Providers: lanes,
+		Apps: apps, Devices: s.Store, Outbox: s.Store, History: s.Store, Receipts: s.Store, Notices: s.Store, Providers: lanes,
 		Past: live.Past, WebhookStates: o.Webhooks,
 		Endpoint: egress.New(egress.Config{}).Only("push.services.mozilla.com").Check,
 		Fanout: func(app *diaphone.App, channels []diaphone.ChannelName, e diaphone.Event) {
@@ -193,7 +200,7 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 		Recall:    func(context.Context, diaphone.AppID, diaphone.MessageID) (int, error) { return o.Aloft, nil },
 		Live: gateway.Live{
 			Channels: live.Channels, Channel: live.Channel, Members: live.Members, Cached: live.Cached, Position: live.Position,
-			User: live.User, Remembered: live.Remembered, Disconnect: live.Terminate,
+			User: live.User, Remembered: live.Remembered, Disconnect: live.Terminate, Confirm: live.Confirm,
 		},
 		WakeWebhook: func(id diaphone.WebhookID) {
 			s.mu.Lock()
@@ -223,6 +230,9 @@ func (s *Server) serve() {
 		}
 	})
 }
+
+// Stop has answers without an end end, as a stop does. It is called once.
+func (s *Server) Stop() { close(s.stopping) }
 
 // Fanned gives the events that reached the live side so far.
 func (s *Server) Fanned() []Fanned {

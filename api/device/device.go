@@ -66,7 +66,7 @@ func (d *Door) Mount(e *echo.Echo) {
 		e.Add(method, "/v1/device"+path, readable(d.authenticated(handle)))
 	}
 	e.POST("/v1/apps/:app_key/devices", readable(d.enrol))
-	for _, path := range []string{"/v1/apps/:app_key/devices", "/v1/device", "/v1/device/user", "/v1/device/channels/:channel"} {
+	for _, path := range []string{"/v1/apps/:app_key/devices", "/v1/device", "/v1/device/user", "/v1/device/channels/:channel", "/v1/device/receipts"} {
 		e.OPTIONS(path, preflight)
 	}
 	own(http.MethodGet, "", d.show)
@@ -76,6 +76,7 @@ func (d *Door) Mount(e *echo.Echo) {
 	own(http.MethodDelete, "/user", d.logout)
 	own(http.MethodPut, "/channels/:channel", d.listen)
 	own(http.MethodDelete, "/channels/:channel", d.unlisten)
+	own(http.MethodPost, "/receipts", d.report)
 }
 
 // authenticated lets handle see only requests with the secret of a device. How often one

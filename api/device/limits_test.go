@@ -110,7 +110,7 @@ func TestPagesOfBrowsers(t *testing.T) {
 	})
 	const good, bad = "Origin: https://app.example.com", "Origin: https://evil.example"
 	enrolling := "/v1/apps/" + apitest.Key1 + "/devices"
-	for _, path := range []string{enrolling, "/v1/device", "/v1/device/user", "/v1/device/channels/news"} {
+	for _, path := range []string{enrolling, "/v1/device", "/v1/device/user", "/v1/device/channels/news", "/v1/device/receipts"} {
 		a := s.Do("", "OPTIONS", path, "", good, "Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: authorization")
 		if a.Status != 204 || a.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" || !strings.Contains(a.Header.Get("Access-Control-Allow-Headers"), "Authorization") ||
 			!strings.Contains(a.Header.Get("Access-Control-Allow-Methods"), "PUT") || a.Header.Get("Access-Control-Allow-Credentials") != "" || a.Header.Get("Vary") != "Origin" {

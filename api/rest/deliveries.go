@@ -45,5 +45,8 @@ func deliveryOut(app *diaphone.App, r *storage.DeliveryReport) wire.Delivery {
 			ProviderID: a.ProviderID, LatencyMS: a.Latency.Milliseconds(),
 		}
 	}
+	for _, x := range r.Receipts {
+		out.Receipts = append(out.Receipts, wire.DeviceReceipt{Kind: x.Kind, At: wire.At(x.At), ReceivedAt: wire.At(x.Came)})
+	}
 	return out
 }

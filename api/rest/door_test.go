@@ -42,6 +42,7 @@ func matrix() map[string]row {
 		"POST /v1/messages/{message_id}/cancel":             {"MESSAGE/cancel", "", 401, 200, 404},
 		"GET /v1/messages/{message_id}/deliveries":          {"MESSAGE/deliveries", "", 401, 200, 404},
 		"GET /v1/explain":                                   {"/v1/explain?user=ana&message=" + unknownMessage[13:], "", 401, 200, 200},
+		"GET /v1/messages/{message_id}/progress":            {"MESSAGE/progress", "", 401, 200, 404},
 		"GET /v1/devices":                                   {"/v1/devices", "", 401, 200, 200},
 		"PUT /v1/devices/{device_id}":                       {"/v1/devices/d1", device, 401, 200, 201},
 		"GET /v1/devices/{device_id}":                       {"/v1/devices/d1", "", 401, 200, 404},
@@ -74,6 +75,8 @@ func matrix() map[string]row {
 		"DELETE /v1/device/user":                {"/v1/device/user", "", 401, 401, 401},
 		"PUT /v1/device/channels/{channel}":     {"/v1/device/channels/news", "", 401, 401, 401},
 		"DELETE /v1/device/channels/{channel}":  {"/v1/device/channels/news", "", 401, 401, 401},
+		"POST /v1/device/receipts":              {"/v1/device/receipts", `{"receipts":[{"message_id":"msg_x","kind":"opened"}]}`, 401, 401, 401},
+		"OPTIONS /v1/device/receipts":           {},
 		// The Pusher door wants a signature; a bearer token counts for nothing there.
 		"POST /apps/{app}/events":                             {"/apps/1/events", message, 401, 401, 401},
 		"POST /apps/{app}/batch_events":                       {"/apps/1/batch_events", message, 401, 401, 401},
@@ -132,6 +135,7 @@ func TestAuthorisationMatrix(t *testing.T) {
 		{"token as cookie", []string{"Cookie: token=" + apitest.Token1}, ""},
 	}
 	s := apitest.Start(t, apitest.Options{})
+	s.Stop() // so that streams end behind their first event
 	for route, r := range matrix() {
 		if r.path == "" {
 			continue

@@ -192,7 +192,7 @@ func (d *Door) message(c *call) error {
 
 func messageOut(r *storage.MessageReport) wire.Message {
 	return wire.Message{
-		ID: r.Message.ID, State: r.State, Counts: wire.Counts(r.Counts),
+		ID: r.Message.ID, State: r.State, Counts: wire.Counts(r.Counts), Receipts: wire.ReceiptCounts(r.Receipts),
 		To: wire.Audience(r.Message.To), When: r.Message.When,
 		AcceptedAt: wire.At(r.Message.AcceptedAt), SendAt: wire.At(r.Message.SendAt), ExpiresAt: wire.At(r.Message.Expires), FinishedAt: wire.At(r.FinishedAt),
 		CancelledAt: wire.At(r.CancelledAt),

@@ -35,12 +35,16 @@ const RequestTimeout = 10 * time.Second
 type Config struct {
 	Gateway *gateway.Gateway
 	Logger  *slog.Logger // default: none; for what no answer tells
+	// Stopping is closed when the gateway is about to stop: answers without an end end
+	// then. nil: never.
+	Stopping <-chan struct{}
 }
 
 // Door is the native API, an api.Door.
 type Door struct {
-	gateway *gateway.Gateway
-	log     *slog.Logger
+	gateway  *gateway.Gateway
+	log      *slog.Logger
+	stopping <-chan struct{}
 }
 
 // New builds the door.
@@ -48,7 +52,7 @@ func New(c Config) *Door {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Door{gateway: c.Gateway, log: c.Logger}
+	return &Door{gateway: c.Gateway, log: c.Logger, stopping: c.Stopping}
 }
 
 // call is one authenticated request. Whatever a handler reads or changes, it
@@ -60,15 +64,16 @@ type call struct {
 	query url.Values            // the parameters that the route knows, each at most once
 }
 
-// ctx ends after RequestTimeout, or when the caller hangs up.
+// ctx ends after RequestTimeout, except of a stream, or when the caller hangs up.
 func (c *call) ctx() context.Context { return c.Request().Context() }
 
 // Mount adds the routes. Every one of them goes through the door's
 // authentication; there is no other way to add one here.
 func (d *Door) Mount(e *echo.Echo) {
 	v1 := func(method, path string, handle func(*call) error, parameters ...string) {
-		e.Add(method, "/v1"+path, d.authenticated(handle, parameters))
+		e.Add(method, "/v1"+path, d.authenticated(timed(handle), parameters))
 	}
+	e.GET("/v1/messages/:message_id/progress", d.authenticated(d.progress, nil)) // it ends when it ends
 	v1(http.MethodPost, "/messages", d.publish, "preview")
 	v1(http.MethodPost, "/messages/batch", d.publishBatch)
 	v1(http.MethodGet, "/messages/:message_id", d.message)
@@ -111,10 +116,17 @@ func (d *Door) authenticated(handle func(*call) error, parameters []string) echo
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(c.Request().Context(), RequestTimeout)
+		return handle(&call{Context: c, app: app, token: token, query: query})
+	}
+}
+
+// timed gives a request its time.
+func timed(handle func(*call) error) func(*call) error {
+	return func(c *call) error {
+		ctx, cancel := context.WithTimeout(c.ctx(), RequestTimeout)
 		defer cancel()
 		c.SetRequest(c.Request().WithContext(ctx))
-		return handle(&call{Context: c, app: app, token: token, query: query})
+		return handle(c)
 	}
 }
 

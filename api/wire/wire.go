@@ -168,11 +168,45 @@ type Counts struct {
 	Cancelled  int64 `json:"cancelled"`
 }
 
+// NewReceipts is the body of POST /v1/device/receipts.
+type NewReceipts struct {
+	Receipts []NewReceipt `json:"receipts"`
+}
+
+// NewReceipt is one of them.
+type NewReceipt struct {
+	MessageID diaphone.MessageID   `json:"message_id"`
+	Kind      diaphone.ReceiptKind `json:"kind"`
+	At        Time                 `json:"at,omitzero"`
+}
+
+// Reported is the answer to NewReceipts.
+type Reported struct {
+	Results []ReportedReceipt `json:"results"`
+}
+
+// ReportedReceipt is what has become of one: kept, known or unknown.
+type ReportedReceipt struct {
+	MessageID diaphone.MessageID   `json:"message_id"`
+	Kind      diaphone.ReceiptKind `json:"kind"`
+	Result    string               `json:"result"`
+}
+
+// ReceiptCounts are how many devices have reported what of a message.
+type ReceiptCounts struct {
+	Delivered     int64 `json:"delivered"`
+	Displayed     int64 `json:"displayed"`
+	Opened        int64 `json:"opened"`
+	Dismissed     int64 `json:"dismissed"`
+	DecryptFailed int64 `json:"decrypt_failed"`
+}
+
 // Message is a stored message and how far it has come.
 type Message struct {
 	ID         diaphone.MessageID    `json:"id"`
 	State      diaphone.MessageState `json:"state"`
 	Counts     Counts                `json:"counts"`
+	Receipts   ReceiptCounts         `json:"receipts"`
 	To         Audience              `json:"to"`
 	When       diaphone.When         `json:"when"`
 	AcceptedAt Time                  `json:"accepted_at"`
@@ -181,6 +215,17 @@ type Message struct {
 	FinishedAt Time                  `json:"finished_at,omitzero"`
 
 	CancelledAt Time `json:"cancelled_at,omitzero"`
+}
+
+// Progress is how far a message has come, as an event of
+// GET /v1/messages/{message_id}/progress.
+type Progress struct {
+	ID          diaphone.MessageID    `json:"id"`
+	State       diaphone.MessageState `json:"state"`
+	Counts      Counts                `json:"counts"`
+	Receipts    ReceiptCounts         `json:"receipts"`
+	FinishedAt  Time                  `json:"finished_at,omitzero"`
+	CancelledAt Time                  `json:"cancelled_at,omitzero"`
 }
 
 // Delivery is one message owed to one device, and its story.
@@ -192,6 +237,14 @@ type Delivery struct {
 	Reason     string                `json:"reason,omitzero"`
 	RetryAt    Time                  `json:"retry_at,omitzero"`
 	Attempts   []Attempt             `json:"attempts"`
+	Receipts   []DeviceReceipt       `json:"receipts,omitempty"`
+}
+
+// DeviceReceipt is what a device has reported of a message.
+type DeviceReceipt struct {
+	Kind       diaphone.ReceiptKind `json:"kind"`
+	At         Time                 `json:"at"` // by the device's clock, if that can be
+	ReceivedAt Time                 `json:"received_at"`
 }
 
 // Attempt is one try of a delivery at its provider.

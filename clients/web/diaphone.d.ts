@@ -32,4 +32,6 @@ export function supported(): boolean;
 export function deviceId(): string;
 export function subscribe(options: SubscribeOptions): Promise<PushSubscription>;
 export function unsubscribe(): Promise<boolean>;
+/** Has the service worker report what becomes of messages; without arguments it stops. */
+export function reportWith(how?: { gateway: string; secret: string }): Promise<unknown>;
 export function onMessage(callback: (notification: Notification) => void): () => void;

@@ -52,6 +52,17 @@ export async function unsubscribe() {
   return (await subscription?.unsubscribe()) ?? false;
 }
 
+/**
+ * Has the service worker report to the gateway what becomes of messages (delivered,
+ * displayed, opened, dismissed), with the secret of this installation's device. Without
+ * arguments it stops.
+ */
+export async function reportWith({ gateway, secret } = {}) {
+  const cache = await caches.open('diaphone'); // which pages and workers share
+  if (!secret) return cache.delete('/diaphone-reports');
+  return cache.put('/diaphone-reports', new Response(JSON.stringify({ gateway, secret })));
+}
+
 /** Calls back for every message that arrives while the page is open; returns how to stop. */
 export function onMessage(callback) {
   const listener = ({ data }) => data?.diaphone && callback(data.diaphone);

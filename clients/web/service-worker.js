@@ -12,13 +12,31 @@ async function receive({ title, navigate, app_badge: badge, ...options }) {
   }
   const pages = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
   for (const page of pages) page.postMessage({ diaphone: { title, navigate, app_badge: badge, ...options } });
+  await report(options, title ? ['delivered', 'displayed'] : ['delivered']);
+}
+
+// Tells the gateway what has become of a message, if the page has called reportWith. What
+// does not arrive is not tried again: the next receipt of the message says more anyway.
+async function report(notification, kinds) {
+  const said = await (await caches.open('diaphone')).match('/diaphone-reports');
+  const message_id = notification.data?._mid;
+  if (!said || !message_id) return;
+  const { gateway, secret } = await said.json();
+  const at = new Date().toISOString();
+  await fetch(`${gateway}/v1/device/receipts`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${secret}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ receipts: kinds.map((kind) => ({ message_id, kind, at })) }),
+  }).catch(() => {});
 }
 
 self.addEventListener('notificationclick', (event) => {
   event.notification.close();
   const links = event.notification.data?._links ?? {};
-  event.waitUntil(open(links[event.action] ?? links['']));
+  event.waitUntil(Promise.all([open(links[event.action] ?? links['']), report(event.notification, ['opened'])]));
 });
+
+self.addEventListener('notificationclose', (event) => event.waitUntil(report(event.notification, ['dismissed'])));
 
 async function open(link) {
   if (!link) return undefined;

@@ -21,6 +21,7 @@ type cli struct {
 	Send    sendCmd    `cmd:"" help:"Send a notification to users, devices or channels."`
 	Cancel  cancelCmd  `cmd:"" help:"Take a message back, as far as it has not gone out."`
 	Explain explainCmd `cmd:"" help:"Tell why a phone did not ring."`
+	Watch   watchCmd   `cmd:"" help:"Follow a message until it has finished."`
 	Publish publishCmd `cmd:"" help:"Publish an event to whoever listens live on a channel."`
 	Listen  listenCmd  `cmd:"" help:"Subscribe to channels over the WebSocket and print each event as a line of JSON."`
 	Devices devicesCmd `cmd:"" help:"Register, list and remove devices."`

@@ -23,7 +23,7 @@ func (s *Store) Accept(ctx context.Context, m *diaphone.Message, idem storage.Id
 	}
 	var accepted storage.Accepted
 	var queued []key
-	err = s.write(ctx, adds, func(t *txn) error {
+	err = s.writeNews(ctx, adds, func(t *txn) error {
 		queued = nil
 		earlier, used, err := t.replay(m.App, idem)
 		if err != nil {
@@ -216,7 +216,7 @@ func (s *Store) Plan(ctx context.Context, app diaphone.AppID, id diaphone.Messag
 	}
 	var queued []key
 	var more int64
-	err = s.write(ctx, moves, func(t *txn) (err error) {
+	err = s.writeNews(ctx, moves, func(t *txn) (err error) {
 		done, lanes, queued, more = false, nil, nil, 0
 		p, m, err := t.unfinished(of)
 		if err != nil {

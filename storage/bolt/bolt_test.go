@@ -81,6 +81,10 @@ func checkFile(t testing.TB, path string) {
 
 func TestConformance(t *testing.T) { storagetest.Run(t, opener(Options{})) }
 
+func TestTelling(t *testing.T) {
+	storagetest.Telling(t, func(t *testing.T, tell storage.Telling) storage.Store { return newStore(t, Options{Telling: tell}) })
+}
+
 // Small pages make the model plan in many steps, with changes in between.
 func TestModelWithSmallPages(t *testing.T) {
 	for _, devices := range []int{1, 2, 3} {

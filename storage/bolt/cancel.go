@@ -16,7 +16,7 @@ func (s *Store) Cancel(ctx context.Context, app diaphone.AppID, id diaphone.Mess
 		return storage.MessageReport{}, err
 	}
 	unscheduled := int64(0)
-	err = s.write(ctx, moves, func(t *txn) error {
+	err = s.writeNews(ctx, moves, func(t *txn) error {
 		unscheduled = 0
 		p, ok, err := t.progress(of)
 		if err != nil {

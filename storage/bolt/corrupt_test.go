@@ -60,6 +60,11 @@ func populate(t *testing.T, path string) sound {
 			mustSettle(t, s)
 		}
 	}
+	for id := range truth.messages {
+		if _, err := s.Report(t.Context(), testApp, "d001", []diaphone.Receipt{{Message: id, Kind: diaphone.ReceiptDisplayed}}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	later := testMessage("d001")
 	later.SendAt = time.Now().Add(time.Hour)
 	later.AcceptedAt, later.Expires = later.SendAt, later.SendAt.Add(time.Hour)

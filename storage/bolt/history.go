@@ -192,7 +192,8 @@ func (s *Store) Message(ctx context.Context, app diaphone.AppID, id diaphone.Mes
 			return noMessage(id)
 		}
 		report = p.report(m)
-		return nil
+		report.Receipts, err = t.receiptCounts(of)
+		return err
 	})
 	return report, err
 }
@@ -317,6 +318,14 @@ func (t *txn) reports(of message, page uint32, r *roster, from, to int) []storag
 		}
 		return true
 	})
+	if t.bucket(inReported).Get(of.key()) == nil {
+		return reports // nothing was reported
+	}
+	for i := range reports {
+		if kept, ok, err := t.receiptsOf(of, reports[i].Device); ok && err == nil {
+			reports[i].Receipts = kept.list()
+		}
+	}
 	return reports
 }
 

@@ -187,11 +187,14 @@ func (t *txn) progress(of message) (*progress, bool, error) {
 	return p, true, nil
 }
 
-// putProgress writes the progress, and lists a message that has just finished
-// for Sweep.
+// putProgress writes the progress. A message that has just finished it lists for Sweep,
+// and has it told.
 func (t *txn) putProgress(of message, p *progress, finished bool) error {
 	if finished {
 		if err := t.put(inFinished, finishedKey(p.accepted, of), newRecord(0)); err != nil {
+			return err
+		}
+		if err := t.tellFinished(of, p); err != nil {
 			return err
 		}
 	}

@@ -16,32 +16,8 @@ func (s *Store) Append(ctx context.Context, a storage.Append) error {
 		k = adds
 	}
 	return s.write(ctx, k, func(t *txn) error {
-		tallies := map[diaphone.WebhookID]*tally{}
-		for _, n := range a.Notices { // read all before the first write
-			for _, id := range n.Webhooks {
-				if tallies[id] != nil {
-					continue
-				}
-				q, err := t.tally(queueKey(id))
-				if err != nil {
-					return err
-				}
-				tallies[id] = &q
-			}
-		}
-		for i := range a.Notices {
-			n := &a.Notices[i].Notice
-			body := noticeRecord(n, n.At)
-			for _, id := range a.Notices[i].Webhooks {
-				if err := t.enqueue(queueKey(id), tallies[id], bytes.Clone(body)); err != nil {
-					return err
-				}
-			}
-		}
-		for id, q := range tallies {
-			if err := t.putTally(queueKey(id), *q); err != nil {
-				return err
-			}
+		if _, err := t.append(a.Notices, 0); err != nil {
+			return err
 		}
 		return t.stand(a.Begun, a.Ended)
 	})

@@ -284,7 +284,7 @@ func TestFileFromBeforeNotices(t *testing.T) {
 		t.Error(err)
 	}
 	closeStore(t, s)
-	refused(t, path, Options{hooks: hooks{migrations: []migration{}}}, "schema 3, this one knows 1")
+	refused(t, path, Options{hooks: hooks{migrations: []migration{}}}, "this one knows 1")
 }
 
 // What has no room is refused; what makes room goes on.

@@ -116,17 +116,18 @@ func setSchema(t *testing.T, path string, version uint64) {
 func TestNewerSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "diaphone.db")
 	closeStore(t, openStore(t, path, Options{}))
-	setSchema(t, path, 7)
+	setSchema(t, path, 77)
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, path, Options{}, "written by a newer diaphone (schema 7, this one knows 3): upgrade, or restore a backup")
+	known := schemaVersion(migrations())
+	refused(t, path, Options{}, fmt.Sprintf("written by a newer diaphone (schema 77, this one knows %d): upgrade, or restore a backup", known))
 	after, err := os.ReadFile(path)
 	if err != nil || string(after) != string(before) {
 		t.Errorf("the refused file has been changed (%v)", err)
 	}
-	setSchema(t, path, 2)
+	setSchema(t, path, known)
 	closeStore(t, openStore(t, path, Options{}))
 }
 
@@ -149,7 +150,7 @@ func TestMigrations(t *testing.T) {
 		}},
 	}...)
 	o := Options{hooks: hooks{migrations: steps}}
-	refused(t, path, o, "migrate from schema 4 (second)", errTest.Error())
+	refused(t, path, o, fmt.Sprintf("migrate from schema %d (second)", schemaVersion(migrations())+1), errTest.Error())
 	s = openStore(t, path, Options{}) // still what it was: the old binary can go on
 	if hasProbe(t, s, "first") {
 		t.Error("half of the migrations have been kept")
@@ -163,7 +164,7 @@ func TestMigrations(t *testing.T) {
 	if got := fmt.Sprint(ran); got != "[first second first second]" {
 		t.Errorf("ran %s", got)
 	}
-	refused(t, path, Options{}, "schema 5, this one knows 3")
+	refused(t, path, Options{}, fmt.Sprintf("schema %d, this one knows %d", schemaVersion(steps), schemaVersion(migrations())))
 
 	fresh := filepath.Join(t.TempDir(), "diaphone.db")
 	ran = nil

@@ -83,11 +83,15 @@ func (q *quarantine) move(t *txn) (moved []string, err error) {
 }
 
 // derived gives the place of what must be made again once a record is gone: a
-// piece of an index, or the tally of a queue. Empty: nothing.
+// piece of an index, the tally of a queue, or counts of receipts. Empty: nothing.
 func derived(id string) string {
 	switch b := bucket(id[0]); {
-	case isIndex(b), b == inTallies:
+	case isIndex(b), b == inTallies, b == inReported:
 		return id
+	case b == inReceipts:
+		if of, _, ok := cutMessage([]byte(id[1:])); ok {
+			return string(append([]byte{byte(inReported)}, of.key()...))
+		}
 	case b == inNotices, b == inDead:
 		if queue, ok := queueOf([]byte(id[1:])); ok {
 			return string(append([]byte{byte(inNotices)}, queue...)) // one for both
@@ -101,6 +105,9 @@ func (t *txn) mend(place string) error {
 	b, k := bucket(place[0]), key(place[1:])
 	if isIndex(b) {
 		return t.rebuild(b, k)
+	}
+	if b == inReported {
+		return t.recountReceipts(k)
 	}
 	return t.recount(k, b == inTallies)
 }

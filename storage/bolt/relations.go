@@ -19,6 +19,7 @@ func (c *relations) check() {
 	pending := c.queue()
 	c.progress(pending)
 	c.belongings()
+	c.receipts()
 	c.notices()
 }
 
@@ -132,9 +133,26 @@ func (c *relations) progress(pending map[message]int64) {
 	}
 }
 
+// receipts: what devices have reported is counted.
+func (c *relations) receipts() {
+	counted := c.t.countReceipts(nil)
+	c.t.scan(inReported, nil, nil, func(k, v []byte) bool {
+		of, _, ok := cutMessage(k)
+		have, sound := readAs(c.t, inReported, k, v, decodeReceiptCounts)
+		if ok && sound && have != counted[of] {
+			c.loose(inReported, k, "it counts %+v, and devices have reported %+v", have, counted[of])
+		}
+		delete(counted, of)
+		return true
+	})
+	for of := range counted {
+		c.loose(inReceipts, of.key(), "nothing counts what devices have reported of it")
+	}
+}
+
 // belongings: what belongs to a message is not alone.
 func (c *relations) belongings() {
-	for _, b := range []bucket{inMessages, inRosters, inHistory} {
+	for _, b := range []bucket{inMessages, inRosters, inHistory, inReceipts, inReported} {
 		var last message
 		c.t.scan(b, nil, nil, func(k, _ []byte) bool {
 			of, _, ok := cutMessage(k)

@@ -69,7 +69,7 @@ func (s *Store) Start(ctx context.Context, app diaphone.AppID, id diaphone.Messa
 		return storage.Accepted{}, false, err
 	}
 	var queued []key
-	err = s.write(ctx, moves, func(t *txn) (err error) {
+	err = s.writeNews(ctx, moves, func(t *txn) (err error) {
 		a, began, queued = storage.Accepted{}, false, nil
 		p, m, err := t.unfinished(of)
 		switch {

@@ -31,6 +31,8 @@ const (
 	inDead                         // app|webhook|number → notice that was given up, and why
 	inStanding                     // app|channel|user → nothing; what backends have been told
 	inSchedule                     // due|app|message → nothing; across apps, soonest first
+	inReceipts                     // app|message|device → what it has reported
+	inReported                     // app|message → how many devices have reported what
 	bucketEnd
 )
 
@@ -76,6 +78,10 @@ func (b bucket) String() string {
 		return "standing"
 	case inSchedule:
 		return "schedule"
+	case inReceipts:
+		return "receipts"
+	case inReported:
+		return "reported"
 	}
 	return fmt.Sprintf("bucket-%d", byte(b))
 }
@@ -111,6 +117,8 @@ func migrations() []migration {
 		{"the logs of webhooks", func(*txn) error { return nil }},
 		// Nor here. But to an earlier binary a device with a secret would be damaged.
 		{"devices with secrets", func(*txn) error { return nil }},
+		// Likewise: one that does not know the notices of messages would put them aside.
+		{"notices of messages, receipts", func(*txn) error { return nil }},
 	}
 }
 

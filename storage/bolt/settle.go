@@ -31,7 +31,7 @@ func (s *Store) Settle(ctx context.Context, settlements []storage.Settlement, no
 		}
 	}()
 	var work *settling
-	err := s.write(ctx, moves, func(t *txn) (err error) {
+	err := s.writeNews(ctx, moves, func(t *txn) (err error) {
 		work = &settling{t: t, now: stamp(now), messages: map[message]*progress{}, ended: map[diaphone.AppID]int64{}}
 		return work.run(settlements, begun)
 	})
@@ -187,9 +187,10 @@ func (w *settling) tell(app diaphone.AppID, r *storage.Result) error {
 	if r.Forget == nil {
 		return nil
 	}
-	forgotten, err := w.t.forget(app, r.Forget, w.now)
-	if forgotten {
+	d, err := w.t.forget(app, r.Forget, w.now)
+	if err == nil && d != nil {
 		w.settled.Forgotten++
+		w.t.tellDead(d, r.Forget.Token, r.Reason, w.now)
 	}
 	return err
 }
@@ -291,15 +292,15 @@ func (w *settling) finish() error {
 
 // forget marks a dead token as gone, if its device still holds it and has not
 // registered it again since. Its index entry stays: whoever registers it next ends
-// this device.
-func (t *txn) forget(app diaphone.AppID, f *storage.Forget, now time.Time) (bool, error) {
+// this device. It gives the device that it has changed.
+func (t *txn) forget(app diaphone.AppID, f *storage.Forget, now time.Time) (of *device, err error) {
 	d, i, err := t.held(app, f.Device, f.Token, f.Since)
 	if err != nil || d == nil {
-		return false, err
+		return nil, err
 	}
 	d.Tokens[i].GoneAt, d.Tokens[i].GoneReason = stamp(f.Since), f.Reason
 	d.UpdatedAt = now
-	return true, t.putDevice(d)
+	return d, t.putDevice(d)
 }
 
 // move records the environment of a token, on the same conditions.

@@ -38,6 +38,8 @@ type Options struct {
 	// LockTimeout is how long Open waits for another process to let go of the
 	// file. 0: one second.
 	LockTimeout time.Duration
+	// Telling says what backends are told, in the transactions that it happens in.
+	Telling storage.Telling
 
 	hooks hooks
 }

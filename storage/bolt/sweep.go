@@ -80,7 +80,7 @@ func (t *txn) remove(finished key, budget *int) (whole bool, err error) {
 	if known && p.finished == 0 {
 		return true, t.delete(inFinished, finished) // a damaged key: this one is at work
 	}
-	for _, b := range []bucket{inHistory, inRosters} {
+	for _, b := range []bucket{inHistory, inRosters, inReceipts} {
 		n, err := t.clear(b, of.key(), *budget)
 		if err != nil {
 			return false, err
@@ -95,7 +95,7 @@ func (t *txn) remove(finished key, budget *int) (whole bool, err error) {
 		}
 	}
 	*budget--
-	for _, b := range []bucket{inMessages, inProgress} {
+	for _, b := range []bucket{inReported, inMessages, inProgress} {
 		if err := t.delete(b, of.key()); err != nil {
 			return false, err
 		}

@@ -14,8 +14,9 @@ type txn struct {
 	damage  *quarantine // nil while the file is being opened
 	page    int         // devices that one planning step reads
 	buckets [bucketEnd]*bbolt.Bucket
-	writes  int // puts and deletes so far
-	bytes   int // of them
+	news    *news // nil: nobody is told
+	writes  int   // puts and deletes so far
+	bytes   int   // of them
 
 	full error // why nothing may be added; nil: there is room
 	adds bool  // the job that runs has asked to add something

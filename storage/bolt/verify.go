@@ -47,6 +47,10 @@ func decodeAny(b bucket, r reader) (err error) {
 		_, err = decodeNotice(r)
 	case inDead:
 		_, err = decodeDead(r)
+	case inReceipts:
+		_, err = decodeReceipts(r)
+	case inReported:
+		_, err = decodeReceiptCounts(r)
 	case inFinished, inStanding, inSchedule:
 		err = r.end()
 	}
@@ -76,7 +80,7 @@ func keyFits(b bucket, k []byte) bool {
 	case inSchedule:
 		_, _, ok := parseSchedule(k)
 		return ok
-	case inMessages, inProgress, inRosters, inHistory:
+	case inMessages, inProgress, inRosters, inHistory, inReceipts, inReported:
 		return messageKeyFits(b, k)
 	case inTallies, inNotices, inDead:
 		queue, ok := queueOf(k)
@@ -108,6 +112,8 @@ func messageKeyFits(b bucket, k []byte) bool {
 			return false
 		}
 		_, rest, ok = cutOrder(rest[4:])
+	case inReceipts:
+		_, rest, ok = cutText(rest)
 	}
 	return ok && len(rest) == 0
 }

@@ -31,6 +31,7 @@ func Run(t *testing.T, open Open) {
 		{"queue", queueTests()},
 		{"settle", settleTests()},
 		{"history", historyTests()},
+		{"receipts", receiptTests()},
 		{"notices", noticeTests()},
 		{"store", storeTests()},
 	} {

@@ -149,6 +149,15 @@ type checked struct {
 // check has the unmodified npm package pusher check requests.
 func check(t *testing.T, requests []request) (results []checked) {
 	t.Helper()
+	if err := json.Unmarshal(runNode(t, "check.mjs", requests, "KEY="+key, "SECRET="+secret), &results); err != nil {
+		t.Fatal(err)
+	}
+	return results
+}
+
+// runNode has a script that uses npm packages look at requests, and gives what it prints.
+func runNode(t *testing.T, script string, requests []request, env ...string) []byte {
+	t.Helper()
 	if _, err := os.Stat("../node_modules"); err != nil {
 		t.Fatal("the npm packages are not installed: run npm ci --prefix test")
 	}
@@ -156,19 +165,16 @@ func check(t *testing.T, requests []request) (results []checked) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "node", "check.mjs")
-	cmd.Env = append(os.Environ(), "KEY="+key, "SECRET="+secret)
+	cmd := exec.CommandContext(t.Context(), "node", script)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = bytes.NewReader(input)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("node check.mjs: %v\n%s", err, stderr.String())
+		t.Fatalf("node %s: %v\n%s", script, err, stderr.String())
 	}
-	if err := json.Unmarshal(out, &results); err != nil {
-		t.Fatalf("printed %q: %v", out, err)
-	}
-	return results
+	return out
 }
 
 // newWorld is a gateway whose app has a webhook for each endpoint.

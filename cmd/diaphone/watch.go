@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/wire"
+)
+
+type watchCmd struct {
+	server
+	jsonFlag
+	ID string `arg:"" help:"Id of the message, as send prints it."`
+}
+
+// Run prints a line whenever something of the message changes, until it has finished.
+func (w *watchCmd) Run(c *console) error {
+	if err := needed("message id", w.ID); err != nil {
+		return err
+	}
+	api, err := w.client()
+	if err != nil {
+		return err
+	}
+	for p, err := range api.Watch(c.ctx, diaphone.MessageID(w.ID)) {
+		if err != nil {
+			return err
+		}
+		if w.JSON {
+			err = json.NewEncoder(c.out).Encode(p) // a line each
+		} else {
+			_, err = fmt.Fprintln(c.out, progressLine(&p))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func progressLine(p *wire.Progress) string {
+	n, r := &p.Counts, &p.Receipts
+	return fmt.Sprintf("%-10s  %d pending, %d delivered, %d failed, %d expired, %d suppressed, %d cancelled; phones report %d delivered, %d displayed, %d opened",
+		p.State, n.Pending, n.Delivered, n.Failed, n.Expired, n.Suppressed, n.Cancelled, r.Delivered, r.Displayed, r.Opened)
+}
