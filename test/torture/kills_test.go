@@ -20,7 +20,10 @@ func killing(times int) scene {
 		// As far away as a provider is; otherwise hardly anything is in flight.
 		s.ill(fault{"provider": "apns", "latency_ms": 30}, fault{"provider": "fcm", "latency_ms": 30}, fault{"provider": "webpush", "latency_ms": 30})
 		for range times {
-			s.goOn(s.between(50*time.Millisecond, 1500*time.Millisecond))
+			if s.random.IntN(4) > 0 {
+				s.AwaitGateway()
+			}
+			s.goOn(s.between(20*time.Millisecond, 1000*time.Millisecond))
 			s.kill()
 		}
 		s.AwaitGateway()

@@ -32,7 +32,7 @@ type load struct {
 	publishers int           // one message after the other each
 	pace       time.Duration // at most between two of a publisher's messages
 	listeners  int           // sockets
-	broadcast  int           // of so many messages one is to everyone; 0: none
+	broadcast  int           // the first publisher sends its first message, and every so many, to everyone; 0: none
 }
 
 // phone is a simulated phone and what it registers with.
@@ -122,13 +122,13 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// publish sends one message after the other, each until its outcome is known, or for
-// one in ten of those that got no answer, not.
+// publish sends one message after the other, each until its outcome is known. One in
+// ten gets one try.
 func (f *traffic) publish(ctx context.Context, name string, random *rand.Rand) {
 	for n := 1; ctx.Err() == nil; n++ {
 		m, owed := f.message(name, n, random)
 		p := f.book.intend(m.Notification.Body, owed)
-		for f.try(p, m) == unknown && f.patience.Err() == nil && random.IntN(10) > 0 {
+		for once := random.IntN(10) == 0; f.try(p, m) == unknown && !once && f.patience.Err() == nil; {
 			pause(f.patience, time.Duration(random.IntN(40))*time.Millisecond)
 		}
 		f.follow(p, random)
@@ -166,7 +166,7 @@ func (f *traffic) message(name string, n int, random *rand.Rand) (m wire.NewMess
 	m.Notification = &diaphone.Notification{Title: "torture", Body: fmt.Sprintf("%s-%d", name, n)}
 	to := f.room(random.IntN(f.rooms))
 	switch {
-	case f.broadcast > 0 && random.IntN(f.broadcast) == 0:
+	case f.broadcast > 0 && name == "p0" && n%f.broadcast == 1:
 		to = everyone
 	case random.IntN(2) == 0:
 		to = ""

@@ -60,7 +60,7 @@ func light() load {
 // heavy is the load of the kills. A broadcast is more than one page of a plan.
 func heavy() load {
 	if !*whole {
-		return load{phones: 240, late: 60, rooms: 8, publishers: 8, pace: 4 * time.Millisecond, listeners: 4, broadcast: 20}
+		return load{phones: 240, late: 60, rooms: 8, publishers: 8, pace: 4 * time.Millisecond, listeners: 4, broadcast: 10}
 	}
-	return load{phones: 1200, late: 200, rooms: 60, publishers: 12, pace: 25 * time.Millisecond, listeners: 8, broadcast: 200}
+	return load{phones: 1200, late: 200, rooms: 60, publishers: 12, pace: 25 * time.Millisecond, listeners: 8, broadcast: 20}
 }
