@@ -133,13 +133,16 @@ func (a *App) wire() error {
 	a.hub = hub.New(hub.Config{
 		Sockets: sockets.Config{ReadLimit: channels.ReadLimit(apps.All()), Poller: a.config.Poller}, Notice: a.hooks.Notice,
 	})
-	a.push = push.New(push.Config{
+	a.push, err = push.New(context.Background(), push.Config{
 		Apps: apps.All(), Devices: a.store, Outbox: a.store, Providers: a.tenants.Providers,
 		Refused: a.hooks.Refused,
 		Changed: func(app diaphone.AppID, m diaphone.MessageID) { a.gateway.Changed(app, m) },
 		Taken:   a.hub.Taken, Announce: func(m *diaphone.Message) (deliver, forget func()) { return a.gateway.Announce(m) },
 		Logger: a.log, Metrics: push.NewMetrics(registry), DrainTimeout: a.config.StopWithin,
 	})
+	if err != nil {
+		return err
+	}
 	a.gateway = gateway.New(gateway.Config{
 		Apps: apps, Devices: a.store, Outbox: a.store, History: a.store, Receipts: a.store, Notices: a.store, Providers: a.tenants.Providers,
 		Endpoint: a.config.pushServices(a.egress).Check,

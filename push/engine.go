@@ -6,6 +6,7 @@ package push
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -56,14 +57,15 @@ const tick = 5 * time.Second
 type Engine struct {
 	Config
 	apps     map[diaphone.AppID]*diaphone.App
-	lanes    map[diaphone.Lane]*lane
+	lanes    map[diaphone.Lane]*lane // all there are from New on
 	planWake chan struct{}
 	hurry    chan struct{}
 	hurried  sync.Once
 }
 
-// New builds an Engine; nothing runs before Run.
-func New(c Config) *Engine {
+// New builds an Engine; nothing runs before Run. It reads which deliveries wait, for
+// there may be some whose credential is not declared any more.
+func New(ctx context.Context, c Config) (*Engine, error) {
 	if c.AttemptTimeout == 0 {
 		c.AttemptTimeout = 15 * time.Second
 	}
@@ -91,16 +93,16 @@ func New(c Config) *Engine {
 			e.lanes[id].elsewhere = e.elsewhereOf(a, cred)
 		}
 	}
-	return e
+	if err := e.adoptOrphans(ctx); err != nil {
+		return nil, fmt.Errorf("read which deliveries wait: %w", err)
+	}
+	return e, nil
 }
 
 // Run works until ctx ends, then claims nothing more, waits for the attempts
 // under way (at most DrainTimeout, or until Hurry), settles them and returns
 // when all goroutines have.
 func (e *Engine) Run(ctx context.Context) error {
-	if err := e.adoptOrphans(ctx); err != nil {
-		return err
-	}
 	attempts, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var wg sync.WaitGroup

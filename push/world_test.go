@@ -137,7 +137,10 @@ func (w *world) run() (stop func()) {
 			c.Providers[diaphone.Lane{App: "1", Credential: cred.Name}] = other
 		}
 	}
-	w.engine = push.New(c)
+	var err error
+	if w.engine, err = push.New(w.t.Context(), c); err != nil {
+		w.t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.engine.Run(ctx) }()
