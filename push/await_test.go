@@ -2,6 +2,7 @@ package push_test
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,9 +176,9 @@ func TestWhatWaitedExpiresInALaneThatIsHeld(t *testing.T) {
 // What waits to be tried again is spared when another device reports to have the message.
 func TestARetryIsSparedByAReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tried := 0
+		var tried atomic.Int64
 		w := start(t, diaphone.Credential{}, func(*diaphone.Delivery, int) diaphone.Outcome {
-			tried++
+			tried.Add(1)
 			return diaphone.Outcome{Verdict: diaphone.Retry, Status: 503, RetryAfter: 10 * time.Second}
 		})
 		p := &proofs{proven: map[diaphone.UserID]diaphone.Taking{}}
@@ -186,7 +187,7 @@ func TestARetryIsSparedByAReport(t *testing.T) {
 			Tokens: []diaphone.Token{{Kind: diaphone.TokenFCM, Value: "token"}}})
 		defer w.run()()
 		away, always := w.send(toChannel("news"), 60, diaphone.Away), w.send(toChannel("news"), 15, diaphone.Always)
-		w.until(time.Second, func() bool { return tried == 2 })
+		w.until(time.Second, func() bool { return tried.Load() == 2 })
 		p.mu.Lock()
 		p.proven["ana"] = diaphone.TakenElsewhere
 		p.mu.Unlock()
@@ -195,7 +196,7 @@ func TestARetryIsSparedByAReport(t *testing.T) {
 		if err != nil || len(reports) != 1 || reports[0].Reason != "taken_elsewhere" || len(reports[0].Attempts) != 1 {
 			t.Errorf("%+v, %v", reports, err)
 		}
-		if tried < 3 {
+		if tried.Load() < 3 {
 			t.Error("what is for all was spared as well")
 		}
 	})
@@ -204,9 +205,10 @@ func TestARetryIsSparedByAReport(t *testing.T) {
 // A lane's pause is told once, and its end once.
 func TestARefusedCredentialIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		denied := true
+		var denied atomic.Bool
+		denied.Store(true)
 		w := start(t, diaphone.Credential{}, func(*diaphone.Delivery, int) diaphone.Outcome {
-			if denied {
+			if denied.Load() {
 				return diaphone.Outcome{Verdict: diaphone.Denied, Status: 403, Reason: "InvalidProviderToken"}
 			}
 			return diaphone.Outcome{Verdict: diaphone.Accepted, Status: 200}
@@ -227,7 +229,7 @@ func TestARefusedCredentialIsTold(t *testing.T) {
 		defer w.run()()
 		id := w.send(toChannel("news"), 3600, diaphone.Always)
 		time.Sleep(5 * time.Minute) //nolint:forbidigo // virtual time: several probes
-		denied = false
+		denied.Store(false)
 		w.until(10*time.Minute, func() bool { return w.counts(id).Delivered == 1 })
 		mu.Lock()
 		defer mu.Unlock()
