@@ -174,7 +174,7 @@ func (i *impostor) serve(s *stage, conn net.Conn) {
 	}
 }
 
-// deadTokens: the app is taken off some phones. Their tokens are forgotten, but not
+// deadTokens: the app is taken off some phones. Their tokens are given up, but not
 // those of phones that come back and register again.
 func deadTokens() scene {
 	return scene{name: "dead tokens", load: light(), within: 30 * time.Second, trouble: func(s *stage) {
@@ -187,7 +187,7 @@ func deadTokens() scene {
 			s.SimCall(http.MethodPatch, "/sim/devices/"+string(p.id), map[string]string{"state": "uninstalled"}, nil)
 		}
 		s.book.excuses = []excuse{{state: diaphone.Failed, devices: gone,
-			reasons: []string{"Unregistered", "UNREGISTERED", "errno_106", "no_token"}}}
+			reasons: []string{"Unregistered", "UNREGISTERED", "errno_106", diaphone.ReasonTokenGone}}}
 		s.goOn(3 * time.Second)
 		for _, p := range s.traffic.phones[6:9] {
 			s.SimCall(http.MethodPatch, "/sim/devices/"+string(p.id), map[string]string{"state": "online"}, nil)

@@ -113,7 +113,7 @@ func TestTheJudgeRefuses(t *testing.T) {
 			l.sights = append(l.sights, sight{"b", "k1", "n2", after(5)}, sight{"a", "k3", "n3", after(6)})
 		}, "no cut explains", 0},
 		{"a registration that is gone", func(l *ledger) { delete(l.tokens, "b") }, "the registration of b", 1},
-		{"a token deleted for nothing", func(l *ledger) { l.tokens["b"] = 0 }, "the token of b was deleted", 1},
+		{"a token deleted for nothing", func(l *ledger) { l.tokens["b"] = 0 }, "the token of b was given up", 1},
 		{"a dead token that stays", func(l *ledger) { l.dead = map[diaphone.DeviceID]bool{"b": true} }, "which is dead", 0},
 		{"a socket that hears twice", func(l *ledger) { l.heard[1] = connection{{"p", 2}, {"p", 2}} }, "2 of p after 2", 0},
 		{"a socket that hears out of order", func(l *ledger) { l.heard[1] = connection{{"p", 2}, {"p", 1}} }, "1 of p after 2", 0},

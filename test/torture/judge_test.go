@@ -286,9 +286,9 @@ func (l *ledger) judgeDevices(v *verdict) {
 		case !known:
 			v.losef("the registration of %s was answered, and the gateway does not know it", id)
 		case tokens == 0 && !l.dead[id]:
-			v.losef("the token of %s was deleted", id)
+			v.losef("the token of %s was given up", id)
 		case tokens > 0 && l.dead[id]:
-			v.faultf("%s still has its token, which is dead", id)
+			v.faultf("%s still uses its token, which is dead", id)
 		}
 	}
 }

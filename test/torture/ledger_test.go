@@ -19,7 +19,7 @@ type ledger struct {
 	heard     []connection
 
 	registered map[diaphone.DeviceID]bool // whose registration was answered
-	tokens     map[diaphone.DeviceID]int  // of every device that the gateway knows at the end
+	tokens     map[diaphone.DeviceID]int  // in use, of every device that the gateway knows at the end
 
 	terms
 	settled time.Duration // from the end of all faults until every accepted message had finished
@@ -30,7 +30,7 @@ type terms struct {
 	within  time.Duration // for settling
 	cuts    []cut
 	excuses []excuse
-	dead    map[diaphone.DeviceID]bool // whose tokens must be forgotten; all others must be kept
+	dead    map[diaphone.DeviceID]bool // whose tokens must be given up; all others must be kept
 	refuses []int                      // statuses by which a publish may be refused
 }
 

@@ -46,7 +46,7 @@ func mutants() []mutant {
 		{"forgets tokens on a doubtful word", []harness.Patch{
 			{File: policy, Old: "case diaphone.Refused, diaphone.Suspect:", New: "case diaphone.Refused:"},
 			{File: policy, Old: "case diaphone.Gone:", New: "case diaphone.Gone, diaphone.Suspect:"},
-		}, badDeviceTokens, "was deleted"},
+		}, badDeviceTokens, "was given up"},
 	}...)
 }
 

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api/wire"
 	"github.com/diaphone-dev/diaphone/client"
 	"github.com/diaphone-dev/diaphone/test/harness"
 )
@@ -219,7 +220,12 @@ func (s *stage) look() {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		s.book.tokens[d.ID] = len(d.Tokens)
+		s.book.tokens[d.ID] = 0
+		for _, t := range d.Tokens {
+			if t.State == wire.TokenActive {
+				s.book.tokens[d.ID]++
+			}
+		}
 	}
 }
 
