@@ -17,6 +17,7 @@ type App struct {
 	Disabled    bool         // refused at every door; what has been accepted still goes out
 	Confirm     Confirmation // for messages that do not say it themselves
 	Webhooks    []Webhook
+	Enrolment   bool // installations may make devices with no more than a public key
 
 	IdentityKeys []IdentityKey
 }

@@ -113,6 +113,16 @@ func logRequest(l *slog.Logger, c echo.Context, took time.Duration, err error) {
 	l.LogAttrs(ctx, level, "request", attrs...)
 }
 
+// HidePath keeps the path of a request out of the log, which shows the route in its
+// place: there is a secret in it, or there may be one.
+func HidePath(c echo.Context) {
+	r := c.Request().WithContext(c.Request().Context()) // a copy
+	u := *r.URL
+	u.Path, u.RawPath = c.Path(), ""
+	r.URL = &u
+	c.SetRequest(r)
+}
+
 // AppKey is where a door that knows the caller's app leaves its id, a string, in
 // the echo.Context, so that the log has it.
 const AppKey = "app"

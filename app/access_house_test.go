@@ -39,16 +39,19 @@ const accessApps = `apps:
   - id: "1"
     keys: [{key: key-one, secret: secret-one}, {key: key-off, secret: secret-off, enabled: false}]
     tokens: [{token: dp_one}]
+    enrolment: true
     channels: {history: [{}]}
     webhooks: [{name: one-backend, url: "http://127.0.0.1:1/"}]
   - id: "2"
     keys: [{key: key-two, secret: secret-two}]
     tokens: [{token: dp_two}]
+    enrolment: true
     channels: {history: [{}]}
   - id: "3"
     enabled: false
     keys: [{key: key-three, secret: secret-three}]
     tokens: [{token: dp_three}]
+    enrolment: true
 `
 
 // Secrets of devices.

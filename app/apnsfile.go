@@ -58,6 +58,7 @@ func (r *appsReader) apns(at string, a *diaphone.App, e *apnsEntry) {
 		return
 	}
 	r.tenants.Providers[lane] = p
+	a.Credentials[len(a.Credentials)-1].Topic = p.Topic() // a certificate names it itself
 	if end := p.Expires(); !end.IsZero() {
 		r.tenants.expires[lane] = end
 	}

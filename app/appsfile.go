@@ -62,6 +62,8 @@ type (
 		Webhooks []webhookEntry `yaml:"webhooks"`
 		Confirm  confirmEntry   `yaml:"confirm"`
 
+		Enrolment bool `yaml:"enrolment"`
+
 		IdentityKeys []identityEntry `yaml:"identity_keys"`
 	}
 	keyEntry struct {
@@ -200,7 +202,7 @@ var appID = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,64}\z`)
 func (r *appsReader) app(at string, e *appEntry) {
 	a := diaphone.App{ID: diaphone.AppID(e.ID), Name: e.Name, Disabled: !enabled(e.Enabled),
 		Limits: r.limits(at+".limits", e.Limits), Channels: r.channels(at+".channels", e.Channels),
-		Confirm: r.confirm(at+".confirm", e.Confirm)}
+		Confirm: r.confirm(at+".confirm", e.Confirm), Enrolment: e.Enrolment}
 	if !appID.MatchString(e.ID) {
 		r.faultf(at+".id", "an app id is 1 to 64 letters, digits, _ or -; Pusher's SDKs want digits only")
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -13,7 +14,7 @@ import (
 
 // byBackend is the device after its backend has registered it: all is as the backend
 // says, but for the installation's own secret. That it names another user counts as a
-// binding of now, and that it names none as a logout.
+// binding of now, and that it names none any more as a logout.
 func byBackend(had, wanted diaphone.Device, now time.Time) diaphone.Device {
 	next := had
 	next.Platform, next.User, next.Channels = wanted.Platform, wanted.User, wanted.Channels
@@ -46,6 +47,9 @@ func registered(had, wanted []diaphone.Token, now time.Time) []diaphone.Token {
 	for i := range fresh {
 		t := &fresh[i]
 		t.RegisteredAt, t.GoneAt, t.GoneReason = now, time.Time{}, ""
+		if t.Kind.Provider() == diaphone.APNs { // in hex, which has two spellings
+			t.Value = diaphone.Secret(strings.ToLower(t.Value.Reveal()))
+		}
 		j := slices.IndexFunc(had, func(h diaphone.Token) bool { return h.Kind == t.Kind && h.Value == t.Value })
 		if j >= 0 && t.Environment == "" {
 			t.Environment = had[j].Environment

@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -148,10 +149,14 @@ func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Mes
 	if event := m.Event; m.Notification == nil && idem.Key == "" && m.SendAt.IsZero() {
 		return Published{ID: m.ID}, func() { g.fanOut(app, &m.To, event) }, nil
 	}
-	if err := g.room(app, m); err != nil {
-		return Published{}, nil, err
-	}
 	forget := func() {}
+	if full := g.room(app, m); full != nil { // what was accepted before is told even so
+		earlier, ok, err := g.parts.Outbox.Replayed(ctx, app.ID, idem)
+		if err != nil || !ok {
+			return Published{}, nil, cmp.Or(err, full)
+		}
+		return published(earlier), forget, nil
+	}
 	fanOut := forget
 	if m.SendAt.IsZero() {
 		fanOut, forget = g.announce(app, m)
@@ -161,7 +166,7 @@ func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Mes
 		forget()
 		return Published{}, nil, fmt.Errorf("accept a message: %w", err)
 	}
-	p = Published{ID: accepted.ID, Stored: true, Replayed: accepted.Replayed, Counts: accepted.Counts}
+	p = published(accepted)
 	if accepted.Replayed {
 		return p, forget, nil
 	}
@@ -171,6 +176,10 @@ func (g *Gateway) accept(ctx context.Context, app *diaphone.App, m *diaphone.Mes
 		// it is not known yet who takes the event.
 		g.parts.Wake(accepted.Lanes, !accepted.Planned)
 	}, nil
+}
+
+func published(a storage.Accepted) Published {
+	return Published{ID: a.ID, Stored: true, Replayed: a.Replayed, Counts: a.Counts}
 }
 
 // Announce is for a scheduled message whose time has come, before it goes out: deliver

@@ -36,8 +36,8 @@ func (g *Gateway) Report(ctx context.Context, i *Installation, receipts []diapho
 		if a.Fate == storage.ReceiptKept {
 			g.Changed(i.App.ID, receipts[n].Message)
 		}
-		if m := a.Message; m != nil && !a.Finished && m.When == diaphone.Away && receipts[n].Kind.Confirms() && r.User != "" && now.Before(m.Expires) {
-			g.parts.Live.Confirm(i.App.ID, m.ID, r.User)
+		if m := a.Message; m != nil && !a.Finished && m.When == diaphone.Away && receipts[n].Kind.Confirms() && a.User != "" && now.Before(m.Expires) {
+			g.parts.Live.Confirm(i.App.ID, m.ID, a.User)
 		}
 	}
 	return fates, nil

@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -108,6 +109,15 @@ func (s *sender) gather(ctx context.Context) []storage.QueuedNotice {
 		if s.hook.Form == diaphone.FormStandard && len(notices) > 0 {
 			return together(notices)
 		}
+		if n := foreign(notices); n > 0 {
+			s.insist(ctx, "bury notices of a webhook", func() error {
+				return s.engine.Notices.Bury(context.WithoutCancel(ctx), s.id, notices[n-1].Seq, otherForm, time.Now())
+			})
+			continue
+		}
+		if n := slices.IndexFunc(notices, isForeign); n > 0 {
+			return notices[:n]
+		}
 		wait := tick
 		if len(notices) > 0 {
 			wait = stillOpen(notices[0].Since, time.Now())
@@ -118,6 +128,20 @@ func (s *sender) gather(ctx context.Context) []storage.QueuedNotice {
 		pause(ctx, wait, s.wake)
 	}
 	return nil
+}
+
+// otherForm is why a notice of a message is a dead letter of a webhook that has come to
+// Pusher's form: no SDK would know it.
+const otherForm = "format: pusher has no form for it"
+
+func isForeign(n storage.QueuedNotice) bool { return !n.Notice.Kind.OfChannels() }
+
+// foreign tells how many notices, from the front, Pusher's form cannot say.
+func foreign(notices []storage.QueuedNotice) (n int) {
+	for n < len(notices) && isForeign(notices[n]) {
+		n++
+	}
+	return n
 }
 
 // stillOpen is how long a batch that has waited since then waits for more. If that is
@@ -261,7 +285,13 @@ func (s *sender) bury(ctx context.Context, a *answer) {
 		}
 		now := time.Now()
 		old := 0
-		for old < len(notices) && now.Sub(notices[old].Since) > giveUpAfter {
+		if len(notices) > 0 && s.ahead[notices[0].Seq] { // it was taken
+			s.insist(ctx, "record what a webhook has taken", func() error {
+				return s.engine.Notices.Done(context.WithoutCancel(ctx), s.id, notices[0].Seq)
+			})
+			continue
+		}
+		for old < len(notices) && !s.ahead[notices[old].Seq] && now.Sub(notices[old].Since) > giveUpAfter {
 			old++
 		}
 		if old == 0 {

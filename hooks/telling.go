@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -109,7 +108,7 @@ func (t *teller) add(all []storage.AddressedNotice, app diaphone.AppID, kind dia
 		return all
 	}
 	n := diaphone.Notice{ID: diaphone.NewNoticeID(at), At: at, Kind: kind, Data: string(text)}
-	return append(slices.Clip(all), storage.AddressedNotice{Notice: n, Webhooks: to})
+	return append(all, storage.AddressedNotice{Notice: n, Webhooks: to})
 }
 
 // Refused has the backends of a lane's app told that its provider refuses the

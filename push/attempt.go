@@ -18,6 +18,7 @@ type attempted struct {
 	device  diaphone.DeviceID // that an attempt was made for
 	again   *retrial          // the attempt may be made elsewhere
 
+	stranger bool          // the device was made by an installation: nobody of the app vouches for its token
 	lag      time.Duration // from its launch until it ran
 	launched bool          // it has taken a slot as an attempt, and counts as in flight until it is durable
 }
@@ -70,7 +71,7 @@ func (l *lane) attempt(attempts context.Context, h *held, item storage.Item) att
 		}
 		r.Forget = &storage.Forget{Device: device.ID, Token: *token, Since: since, Reason: o.Reason}
 	}
-	a := attempted{held: h, result: r, outcome: &o, step: s, device: device.ID}
+	a := attempted{held: h, result: r, outcome: &o, step: s, device: device.ID, stranger: device.SecretHash != (diaphone.TokenHash{})}
 	if o.Verdict == diaphone.Suspect && l.elsewhere != nil {
 		a.again = &retrial{delivery: d, ctx: attempts}
 	}

@@ -43,11 +43,11 @@ const (
 	maxTried       = 10_000 // then all are forgotten, which takes hours
 )
 
-// elsewhereOf finds the credential for the other environment.
+// elsewhereOf finds the credential for the other environment of the same app on phones.
 func (e *Engine) elsewhereOf(app *diaphone.App, c diaphone.Credential) *elsewhere {
 	for _, other := range app.Credentials {
 		provider := e.Providers[diaphone.Lane{App: app.ID, Credential: other.Name}]
-		if c.Provider == diaphone.APNs && other.Provider == diaphone.APNs && other.Environment != c.Environment && provider != nil {
+		if c.Provider == diaphone.APNs && other.Provider == diaphone.APNs && other.Environment != c.Environment && other.Topic == c.Topic && provider != nil {
 			return &elsewhere{provider: provider, environment: other.Environment, tried: make(map[registration]bool)}
 		}
 	}

@@ -48,13 +48,15 @@ func (g *guard) trips() bool {
 
 // watch looks at what an answer says of its token, and keeps a mass event from doing
 // harm: dead tokens are kept, and for wrong ones the lane waits. Not so where users say
-// where tokens lead: a few subscriptions of somebody's own making would stop all others.
+// where tokens lead: a few subscriptions or tokens of somebody's own making would stop
+// all others.
 func (l *lane) watch(now time.Time, a *attempted) {
 	verdict := a.outcome.Verdict
 	if verdict == diaphone.Accepted || verdict == diaphone.Gone {
 		l.dead.note(now, verdict == diaphone.Gone)
 	}
-	if (verdict == diaphone.Accepted || verdict == diaphone.Suspect) && !l.foreign {
+	vouched := !l.foreign && !a.stranger
+	if (verdict == diaphone.Accepted || verdict == diaphone.Suspect) && vouched {
 		l.wrong.note(now, verdict == diaphone.Suspect)
 	}
 	dead, wrong := l.dead.trips(), l.wrong.trips()
@@ -67,7 +69,7 @@ func (l *lane) watch(now time.Time, a *attempted) {
 			"hint", "check that the credential belongs to the app that the devices run")
 	}
 	l.dead.alarmed = dead
-	if verdict == diaphone.Suspect && (wrong || l.pause.mistrust) {
+	if verdict == diaphone.Suspect && vouched && (wrong || l.pause.mistrust) {
 		l.mistrust(now, a)
 	}
 	l.engine.Metrics.guarding(l.id, dead || l.pause.mistrust)

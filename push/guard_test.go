@@ -80,6 +80,37 @@ func TestAUserCannotPauseWebPush(t *testing.T) {
 	})
 }
 
+// Nor does who registers devices of his own making stop the phones of others.
+func TestAnInstallationCannotPauseALane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, diaphone.Credential{Concurrency: 10}, func(d *diaphone.Delivery, nth int) diaphone.Outcome {
+			if strings.HasPrefix(string(d.Device), "bogus") {
+				return diaphone.Outcome{Verdict: diaphone.Suspect, Status: 400}
+			}
+			return accept(d, nth)
+		})
+		defer w.run()()
+		phone := func(id, channel string, secret diaphone.TokenHash) {
+			w.put(diaphone.Device{App: "1", ID: diaphone.DeviceID(id), Platform: diaphone.Android, User: "ana", SecretHash: secret,
+				Channels: []diaphone.ChannelName{diaphone.ChannelName(channel)},
+				Tokens:   []diaphone.Token{{Kind: diaphone.TokenFCM, Value: diaphone.Secret(id)}}})
+		}
+		for i := range 100 {
+			phone(fmt.Sprint("bogus-", i), "his", diaphone.HashToken(fmt.Sprint(i)))
+		}
+		phone("honest", "news", diaphone.TokenHash{})
+		his := w.send(toChannel("his"), 36000, diaphone.Always)
+		w.until(time.Minute, w.finished(his))
+		begun := time.Now()
+		ours := w.send(toChannel("news"), 36000, diaphone.Always)
+		w.until(time.Minute, w.finished(ours))
+		if took := time.Since(begun); took > 5*time.Second || w.counts(ours).Delivered != 1 {
+			t.Errorf("%+v after %s", w.counts(ours), took)
+		}
+		w.allKeepTheirTokens(101)
+	})
+}
+
 func (w *world) allKeepTheirTokens(n int) {
 	w.t.Helper()
 	devices, _, err := w.store.ListDevices(w.t.Context(), "1", "ana", pageOf(n))

@@ -51,8 +51,9 @@ func (l *lane) putOff(h *held, item storage.Item, now time.Time) bool {
 	l.work.pop()
 	l.flying++
 	r := ended(item, diaphone.Pending, diaphone.ReasonDeviceThrottled)
-	r.RetryAt = until.Add(jitter(throttled, 0))
-	if r.RetryAt.After(h.batch.Message.Expires) {
+	expires := h.batch.Message.Expires
+	r.RetryAt = until.Add(min(jitter(throttled, 0), max(0, expires.Sub(until)/2)))
+	if !until.Before(expires) {
 		r.State, r.Reason, r.RetryAt = diaphone.Expired, diaphone.ReasonExpired, time.Time{}
 	}
 	l.results = append(l.results, attempted{held: h, result: r})

@@ -18,7 +18,6 @@ type Receipts interface {
 
 // Reported is what became of receipts.
 type Reported struct {
-	User    diaphone.UserID // whom the device belongs to
 	Answers []ReceiptAnswer
 }
 
@@ -28,6 +27,8 @@ type ReceiptAnswer struct {
 	// Message that it is of, shared and read-only; nil: Unknown.
 	Message  *diaphone.Message
 	Finished bool // nothing of the message was left to do
+	// User whose device it was when the message was accepted, and is; empty: nobody's.
+	User diaphone.UserID
 }
 
 // ReceiptFate says whether a receipt was kept.

@@ -82,6 +82,9 @@ type Outbox interface {
 	// the bodies differ. A message without a notification plans nothing and is
 	// finished at once. One that has SendAt plans nothing either: it waits for Start.
 	Accept(ctx context.Context, m *diaphone.Message, idem Idempotency, route Route) (Accepted, error)
+	// Replayed gives what Accept would answer for an idempotency key that the app used
+	// before, and stores nothing; ok is false when it did not. Conflict: with another body.
+	Replayed(ctx context.Context, app diaphone.AppID, idem Idempotency) (a Accepted, ok bool, err error)
 	// Plan reads the next page of the audience of an accepted message whose
 	// planning is unfinished and stores its batches. Every device that belonged to
 	// the audience when the message was accepted, and still does when its page is

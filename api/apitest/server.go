@@ -149,9 +149,9 @@ func (s *Server) gateway(o Options, live *hub.Hub) *gateway.Gateway {
 	}
 	settings := diaphone.ChannelSettings{History: []diaphone.HistoryRule{{Prefix: "news", Events: 5}}}
 	tenants := []diaphone.App{
-		{ID: "1", Keys: []diaphone.Key{{Key: Key1, Secret: secret1}}, Tokens: []diaphone.AccessToken{{Hash: diaphone.HashToken(Token1)}}, Credentials: credentials, Channels: settings,
+		{ID: "1", Keys: []diaphone.Key{{Key: Key1, Secret: secret1}}, Tokens: []diaphone.AccessToken{{Hash: diaphone.HashToken(Token1)}}, Credentials: credentials, Channels: settings, Enrolment: true,
 			Webhooks: []diaphone.Webhook{{Name: "backend", URL: "https://hooks.example.com:8443/in?key=secretive", Prefixes: []string{"presence-"}}}},
-		{ID: "2", Tokens: []diaphone.AccessToken{{Hash: diaphone.HashToken(Token2)}}, Credentials: credentials, Channels: settings},
+		{ID: "2", Tokens: []diaphone.AccessToken{{Hash: diaphone.HashToken(Token2)}}, Credentials: credentials, Channels: settings, Enrolment: true},
 	}
 	for i := range tenants {
 		if o.Edit != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api"
 )
 
 // skew is how far a request's clock may be from ours; it also bounds how long a
@@ -49,7 +50,7 @@ func (d *Door) signed(endpoint func(echo.Context, *call) error) echo.HandlerFunc
 func (d *Door) authenticate(c echo.Context, in *call) error {
 	r, id := c.Request(), pathParam(c, "app")
 	if in.app = d.gateway.Apps().ByID(diaphone.AppID(id)); in.app == nil {
-		hide(c) // whoever mixes things up may have put a secret there
+		api.HidePath(c) // whoever mixes things up may have put a secret there
 		return refusef(http.StatusNotFound, "No app with this id")
 	}
 	var err error

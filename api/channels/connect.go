@@ -54,7 +54,7 @@ func (d *Door) connect(c echo.Context) error {
 		return d.connectNowhere(c)
 	}
 	if d.gateway.Apps().ByKey(key) == nil {
-		hide(c) // it may be the secret of one
+		api.HidePath(c) // it may be the secret of one
 	}
 	return d.upgrade(c, d.accept(arrivalOf(c, key)))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/api/channels/fallback"
 	"github.com/diaphone-dev/diaphone/gateway"
 	"github.com/diaphone-dev/diaphone/hub"
@@ -74,7 +75,7 @@ func (d *Door) Mount(e *echo.Echo) {
 	e.GET("/apps/:app/channels/:channel/stats", d.signed(d.channelStats))
 	e.POST("/apps/:app/users/:user/terminate_connections", d.signed(d.terminate))
 	e.Any("/apps/*", func(c echo.Context) error {
-		hide(c) // nobody's path may have anything in it
+		api.HidePath(c) // nobody's path may have anything in it
 		return c.String(http.StatusNotFound, "Not found")
 	})
 

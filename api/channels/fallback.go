@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/diaphone-dev/diaphone"
+	"github.com/diaphone-dev/diaphone/api"
 	"github.com/diaphone-dev/diaphone/api/channels/fallback"
 )
 
@@ -33,7 +34,7 @@ func carried(answer func(echo.Context, fallback.ID)) echo.HandlerFunc {
 			Server:  pathParam(c, "server"),
 			Session: pathParam(c, "session"),
 		}
-		hide(c)
+		api.HidePath(c)
 		share(c)
 		if !isServer(id.Server) || !isSession(id.Session) {
 			return c.String(http.StatusNotFound, "No such path: the key is followed by a number below 1000 and 8 to 64 letters or digits")
@@ -86,21 +87,11 @@ func share(c echo.Context) {
 // preflight lets a browser send the Content-Type that pusher-js gives to all its
 // requests.
 func preflight(c echo.Context) error {
-	hide(c)
+	api.HidePath(c)
 	share(c)
 	h := c.Response().Header()
 	h.Set(echo.HeaderAccessControlAllowMethods, http.MethodPost)
 	h.Set(echo.HeaderAccessControlAllowHeaders, echo.HeaderContentType)
 	h.Set(echo.HeaderAccessControlMaxAge, "86400")
 	return c.NoContent(http.StatusNoContent)
-}
-
-// hide keeps the path out of the log, which shows the route in its place: there is a
-// secret in it, such as a session's id.
-func hide(c echo.Context) {
-	r := c.Request().WithContext(c.Request().Context()) // a copy
-	u := *r.URL
-	u.Path, u.RawPath = c.Path(), ""
-	r.URL = &u
-	c.SetRequest(r)
 }

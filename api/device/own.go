@@ -21,11 +21,15 @@ func (d *Door) enrol(c echo.Context) error {
 	}
 	app := d.gateway.Apps().ByKey(key)
 	if app == nil {
-		return diaphone.Errorf(diaphone.NotFound, "no app has this key") // which may be a secret in the wrong place
+		api.HidePath(c) // whoever mixes things up may have put a secret there
+		return diaphone.Errorf(diaphone.NotFound, "no app has this key")
 	}
 	c.Set(api.AppKey, string(app.ID))
 	if err := fit(c, app); err != nil {
 		return err
+	}
+	if !app.Enrolment {
+		return &diaphone.Error{Code: diaphone.Forbidden, Detail: "the app does not let installations make devices", Hint: "whoever runs the gateway can set enrolment: true in its apps file; else the app's backend registers devices"}
 	}
 	room := d.enrolments.Take(enroller{app.ID, throttle.Address(c.RealIP())}, app.Limits.MaxEnrolments())
 	if err := limited(c, "enrolments", room, "make a device once and keep its secret; limits.enrolments_per_minute, for each address, can be raised"); err != nil {

@@ -202,6 +202,24 @@ func TestADisabledApp(t *testing.T) {
 	must(t, s.Do("", "POST", "/v1/apps/"+apitest.Key1+"/devices", android("x")), 403)
 }
 
+func TestEnrolmentIsTheAppsChoice(t *testing.T) {
+	s := apitest.Start(t, apitest.Options{Edit: func(a *diaphone.App) { a.Enrolment = false }})
+	must(t, s.Do("", "POST", "/v1/apps/"+apitest.Key1+"/devices", android("x")), 403)
+	if devices, _, err := s.Store.ListDevices(t.Context(), "1", "", storage.Page{Limit: 10}); err != nil || len(devices) > 0 {
+		t.Errorf("%d devices, %v", len(devices), err)
+	}
+}
+
+// APNs tokens are hex: two spellings are one token, which reaches one phone.
+func TestTwoSpellingsOfAToken(t *testing.T) {
+	s := start(t)
+	token := func(v string) string { return `{"platform":"ios","tokens":[{"kind":"apns","value":"` + v + `"}]}` }
+	first := enrol(t, s, apitest.Key1, token("ab12"))
+	second := enrol(t, s, apitest.Key1, token("AB12"))
+	must(t, s.Do(first.Secret, "GET", "/v1/device", ""), 401)
+	must(t, s.Do(second.Secret, "GET", "/v1/device", ""), 200)
+}
+
 // What the contract shows works when it is sent.
 func TestExamples(t *testing.T) {
 	s := start(t)

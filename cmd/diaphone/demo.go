@@ -30,6 +30,7 @@ apps:
         secret: {{.Secret}}
     tokens:
       - token: {{.Token}} # in production give sha256 instead
+    enrolment: true # installed apps may register themselves (docs/devices.md)
     apns:
       - key_file: {{.KeyFile}} # the key's id is in the file's name
         team_id: {{.Credentials.TeamID}}

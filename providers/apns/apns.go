@@ -80,6 +80,9 @@ func New(c Config) (*Provider, error) {
 	}, nil
 }
 
+// Topic is the bundle id that the provider sends for.
+func (p *Provider) Topic() string { return p.bundle }
+
 // transport makes connections, nothing else: its own pool is never used.
 func (c *Config) transport(p *pass) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: quietTime}

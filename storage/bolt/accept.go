@@ -53,6 +53,21 @@ func (s *Store) Accept(ctx context.Context, m *diaphone.Message, idem storage.Id
 	return accepted, nil
 }
 
+// Replayed implements storage.Outbox.
+func (s *Store) Replayed(ctx context.Context, app diaphone.AppID, idem storage.Idempotency) (a storage.Accepted, ok bool, err error) {
+	err = s.view(ctx, func(t *txn) error {
+		earlier, used, err := t.replay(app, idem)
+		if err != nil || !used {
+			ok = false
+			return err
+		}
+		ok = true
+		a, err = t.replayed(earlier)
+		return err
+	})
+	return a, ok, err
+}
+
 // accept stores a new message, and plans its first page or notes when it is due.
 func (t *txn) accept(m *diaphone.Message, of message, body record, idem storage.Idempotency, route storage.Route) (storage.Accepted, []key, error) {
 	order, err := t.nextOrder()

@@ -43,7 +43,7 @@ func (s *Store) ChangeDevice(ctx context.Context, app diaphone.AppID, id diaphon
 			return err
 		}
 		stored, created = next.Device, !known
-		if known && bytes.Equal(next.record(), old.record()) {
+		if known && now.Sub(old.UpdatedAt) < lifeSign && bytes.Equal(next.record(), old.record()) {
 			return nil
 		}
 		next.UpdatedAt, stored.UpdatedAt = now, now
@@ -54,6 +54,10 @@ func (s *Store) ChangeDevice(ctx context.Context, app diaphone.AppID, id diaphon
 	}
 	return stored, created, nil
 }
+
+// lifeSign is how old a record may become that is written again as it was: SweepDevices
+// goes by its age.
+const lifeSign = 24 * time.Hour
 
 // copyOf keeps the record at hand from what is done to a device that it gives away.
 func copyOf(d *diaphone.Device) diaphone.Device {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/diaphone-dev/diaphone"
@@ -26,7 +27,11 @@ func (s *Store) writeNews(ctx context.Context, k kind, fn func(*txn) error) erro
 		t.news = &news{Telling: s.options.Telling}
 		defer func() { t.news = nil }() // the next of the group has its own
 		err := fn(t)
-		if err == nil && len(t.news.notices) > 0 {
+		switch {
+		case err != nil || len(t.news.notices) == 0:
+		case t.full != nil: // the reserve is for the outcomes themselves
+			put = dropped(t.news.notices)
+		default:
 			put, err = t.append(t.news.notices, t.news.MaxPending)
 		}
 		return err
@@ -38,6 +43,20 @@ func (s *Store) writeNews(ctx context.Context, k kind, fn func(*txn) error) erro
 		s.options.Telling.Told(id, n.count, n.dropped)
 	}
 	return nil
+}
+
+// dropped is what an append has done that puts nothing in.
+func dropped(notices []storage.AddressedNotice) map[diaphone.WebhookID]*appended {
+	queues := map[diaphone.WebhookID]*appended{}
+	for _, n := range notices {
+		for _, id := range n.Webhooks {
+			if queues[id] == nil {
+				queues[id] = &appended{}
+			}
+			queues[id].dropped++
+		}
+	}
+	return queues
 }
 
 // wants tells whether anybody is to hear of a kind.
@@ -63,13 +82,16 @@ func (t *txn) tellFinished(of message, p *progress) error {
 		if err != nil && !isDamage(err) {
 			return err
 		}
-		if err == nil && ok {
+		if err == nil && ok && m.Notification != nil {
 			f.Event, f.Unreached = m.Event != nil, t.unreached(of, p, &m.To)
 		}
 	}
 	t.news.notices = append(t.news.notices, t.news.Finished(f)...)
 	return nil
 }
+
+// noDevices is the reason of a user who had nothing that could be reached.
+const noDevices = "no_devices"
 
 // unreached gives the users among an audience whom nothing has reached.
 func (t *txn) unreached(of message, p *progress, to *diaphone.Audience) (all []storage.Unreached) {
@@ -79,26 +101,32 @@ func (t *txn) unreached(of message, p *progress, to *diaphone.Audience) (all []s
 	}
 	reasons := make(map[diaphone.UserID]string, len(to.Users)) // empty: reached
 	for _, u := range to.Users {
-		reasons[u] = "no_devices"
+		reasons[u] = noDevices
 	}
+	lost := false // a device that got it is gone, or is nobody's of them any more
 	for page := range p.pages {
 		r, ok, err := t.roster(of, page)
 		if err != nil || !ok {
 			return nil // damaged: nobody knows
 		}
 		for _, d := range t.reports(of, page, r, 0, len(r.entries)) {
+			reached := d.State == diaphone.Delivered || d.State == diaphone.Suppressed
 			device, ok, err := t.deviceByID(of.app, d.Device)
-			if err != nil || !ok || reasons[device.User] == "" {
+			if err != nil || !ok || !slices.Contains(to.Users, device.User) {
+				lost = lost || reached
+				continue
+			}
+			if reasons[device.User] == "" {
 				continue
 			}
 			reasons[device.User] = cmp.Or(d.Reason, string(d.State))
-			if d.State == diaphone.Delivered || d.State == diaphone.Suppressed {
+			if reached {
 				reasons[device.User] = ""
 			}
 		}
 	}
 	for _, u := range to.Users {
-		if reason := reasons[u]; reason != "" {
+		if reason := reasons[u]; reason != "" && !(lost && reason == noDevices) {
 			all = append(all, storage.Unreached{User: u, Reason: reason})
 			delete(reasons, u) // who is named twice is told once
 		}

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -28,7 +29,7 @@ func (s *Store) Report(ctx context.Context, app diaphone.AppID, id diaphone.Devi
 		if !ok {
 			return noDevice(id)
 		}
-		r.User, owed = d.User, make([]reporting, len(receipts))
+		owed = make([]reporting, len(receipts))
 		for i := range receipts {
 			if owed[i], err = t.reporting(d, &receipts[i]); err != nil {
 				return err
@@ -83,6 +84,9 @@ func (t *txn) reporting(d *device, r *diaphone.Receipt) (reporting, error) {
 		return o, err
 	}
 	o.Message, o.Finished, o.Fate = m, p.finished != 0, storage.ReceiptKnown
+	if d.userSince < p.order {
+		o.User = d.User
+	}
 	kept, _, err := t.receiptsOf(o.of, d.ID)
 	if err != nil && !isDamage(err) {
 		return o, err
@@ -131,7 +135,7 @@ func (t *txn) report(o *reporting, id diaphone.DeviceID, r *diaphone.Receipt, no
 	}
 	kept[r.Kind] = storage.DeviceReceipt{Kind: r.Kind, At: r.Plausible(o.Message.Begins(), now), Came: now}
 	counts, err := t.receiptCounts(o.of)
-	if err != nil && !isDamage(err) {
+	if err != nil { // damage, too: they are counted anew first
 		return err
 	}
 	n := counts.Of(r.Kind)
@@ -228,6 +232,30 @@ func (t *txn) countReceipts(of key) map[message]diaphone.ReceiptCounts {
 		return true
 	})
 	return all
+}
+
+// recountAllReceipts makes the counts of all messages true.
+func (t *txn) recountAllReceipts() error {
+	all := t.countReceipts(nil)
+	var stray []key
+	t.scan(inReported, nil, nil, func(k, _ []byte) bool {
+		m, _, ok := cutMessage(k)
+		if _, reported := all[m]; !ok || !reported {
+			stray = append(stray, bytes.Clone(k))
+		}
+		return true
+	})
+	for _, k := range stray {
+		if err := t.delete(inReported, k); err != nil {
+			return err
+		}
+	}
+	for of, counts := range all {
+		if err := t.put(inReported, of.key(), countsRecord(&counts)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recountReceipts makes the counts of a message true again after records were put aside.

@@ -225,5 +225,8 @@ func (s *salvage) finish(tx *bbolt.Tx) error {
 			return err
 		}
 	}
+	if err := t.recountAllReceipts(); err != nil {
+		return err
+	}
 	return t.bucket(inMeta).SetSequence(s.order)
 }

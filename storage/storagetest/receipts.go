@@ -63,9 +63,9 @@ func receiptsOnce(e *env) {
 			e.Errorf("device b reports %+v", d.Receipts)
 		}
 	}
-	r, err := e.s.Report(e.ctx, app, "a", nil, at(7))
-	e.no(err, "report nothing")
-	equal(e, r.User, "ana", "whose the device is")
+	r, err := e.s.Report(e.ctx, app, "a", []diaphone.Receipt{{Message: m.ID, Kind: diaphone.ReceiptOpened, At: at(7)}}, at(7))
+	e.no(err, "report again")
+	equal(e, r.Answers[0].User, "ana", "whose the device is")
 	_, err = e.s.Report(e.ctx, app, "nobody", nil, at(7))
 	e.code(err, diaphone.NotFound, "report of no device")
 	for _, b := range e.claim(fcmLane(app), 8, 10) {
