@@ -111,6 +111,9 @@ func refuseNull(d *jsontext.Decoder, v any) error {
 	if _, anyJSON := v.(*stdjson.RawMessage); anyJSON || d.PeekKind() != jsontext.KindNull {
 		return errors.ErrUnsupported // the type's own decoding goes on
 	}
+	if _, err := d.ReadToken(); err != nil { // it only begins as null does
+		return errors.ErrUnsupported
+	}
 	return errNull
 }
 
