@@ -33,12 +33,7 @@ type Room struct {
 
 // Take books one more for the caller of so many a minute (0: no limit), all of which may
 // come at once.
-func (l *Limiter[K]) Take(key K, perMinute int) Room { return l.look(key, perMinute, 1) }
-
-// Look tells how Take would fare, and books nothing.
-func (l *Limiter[K]) Look(key K, perMinute int) Room { return l.look(key, perMinute, 0) }
-
-func (l *Limiter[K]) look(key K, perMinute, n int) Room {
+func (l *Limiter[K]) Take(key K, perMinute int) Room {
 	if perMinute <= 0 {
 		return Room{}
 	}
@@ -52,9 +47,7 @@ func (l *Limiter[K]) look(key K, perMinute, n int) Room {
 		due = l.before[key]
 	}
 	next, wait := rate.Take(due, now, 1)
-	if n == 0 {
-		next = due
-	} else if wait == 0 {
+	if wait == 0 {
 		l.now[key] = next
 	}
 	return Room{Limit: perMinute, Left: rate.Left(next, now), Reset: max(0, next.Sub(now)), Wait: wait}

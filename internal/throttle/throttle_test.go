@@ -15,28 +15,20 @@ func TestTake(t *testing.T) {
 		for i, c := range []struct {
 			at   time.Duration
 			key  string
-			book bool
 			want Room
 		}{
-			{0, "a", false, Room{3, 3, 0, 0}},
-			{0, "a", true, Room{3, 2, 20 * time.Second, 0}},
-			{0, "a", true, Room{3, 1, 40 * time.Second, 0}},
-			{0, "a", false, Room{3, 1, 40 * time.Second, 0}},
-			{0, "a", true, Room{3, 0, time.Minute, 0}},
-			{0, "a", true, Room{3, 0, time.Minute, 20 * time.Second}},
-			{0, "a", false, Room{3, 0, time.Minute, 20 * time.Second}},
-			{0, "b", true, Room{3, 2, 20 * time.Second, 0}},
-			{19 * time.Second, "a", true, Room{3, 0, 41 * time.Second, time.Second}},
-			{20 * time.Second, "a", true, Room{3, 0, time.Minute, 0}},
-			{70 * time.Second, "a", true, Room{3, 1, 30 * time.Second, 0}}, // over a turn
-			{200 * time.Second, "a", true, Room{3, 2, 20 * time.Second, 0}},
+			{0, "a", Room{3, 2, 20 * time.Second, 0}},
+			{0, "a", Room{3, 1, 40 * time.Second, 0}},
+			{0, "a", Room{3, 0, time.Minute, 0}},
+			{0, "a", Room{3, 0, time.Minute, 20 * time.Second}},
+			{0, "b", Room{3, 2, 20 * time.Second, 0}},
+			{19 * time.Second, "a", Room{3, 0, 41 * time.Second, time.Second}},
+			{20 * time.Second, "a", Room{3, 0, time.Minute, 0}},
+			{70 * time.Second, "a", Room{3, 1, 30 * time.Second, 0}}, // over a turn
+			{200 * time.Second, "a", Room{3, 2, 20 * time.Second, 0}},
 		} {
 			time.Sleep(time.Until(start.Add(c.at))) //nolint:forbidigo // of the bubble
-			take := l.Look
-			if c.book {
-				take = l.Take
-			}
-			if got := take(c.key, 3); got != c.want {
+			if got := l.Take(c.key, 3); got != c.want {
 				t.Errorf("%d: %+v, want %+v", i, got, c.want)
 			}
 		}
