@@ -254,7 +254,7 @@ func (s *sender) failed(a *answer) (wait time.Duration) {
 	s.tries++
 	wait = a.wait(s.tries)
 	if s.tries == 1 {
-		s.engine.Logger.Warn("a webhook is not answered as it should be; its notices wait, in order, for a day",
+		s.engine.Logger.Warn("a webhook is not answered as it should be; its notices are kept and sent again, for a day",
 			"webhook", s.id, "fault", a.fault)
 	}
 	s.engine.Metrics.fail(s.id, true)
