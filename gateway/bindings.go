@@ -49,10 +49,18 @@ func identityRefused(why Refusal, detail string) error {
 	}
 }
 
+// verify reads an identity token for the installation. None at all is no forgery.
+func verify(i *Installation, token string) (identity.Claims, error) {
+	if token == "" {
+		return identity.Claims{}, diaphone.InvalidField("/token", "required", "a token that the app's backend has signed belongs here")
+	}
+	return identity.Verify(i.App, i.Device.ID, token, time.Now())
+}
+
 // BindUser says whose the installation is, by the word of the app's backend. Forbidden:
 // the token does not hold. Conflict: something newer has overtaken it.
 func (g *Gateway) BindUser(ctx context.Context, i *Installation, token string) (diaphone.Device, error) {
-	c, err := identity.Verify(i.App, i.Device.ID, token, time.Now())
+	c, err := verify(i, token)
 	if err != nil {
 		return diaphone.Device{}, err
 	}
@@ -76,7 +84,7 @@ func (g *Gateway) Listen(ctx context.Context, i *Installation, channel diaphone.
 	public := channel.Kind() == diaphone.Public
 	if !public {
 		var err error
-		if c, err = identity.Verify(i.App, i.Device.ID, token, time.Now()); err != nil {
+		if c, err = verify(i, token); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ package identity
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -58,19 +59,13 @@ const (
 	Early       Reason = "token_early"    // by its own word it is not valid yet
 	TooGood     Reason = "token_lifetime" // it is valid for longer than an hour, or for ever
 	OtherApp    Reason = "token_audience"
+	BadClaims   Reason = "token_claims" // one is of another type than it has to be
 	BadSubject  Reason = "token_subject"
 	OtherDevice Reason = "token_device"
 )
 
 // Error implements error.
 func (r Reason) Error() string { return string(r) }
-
-// claims as they are signed.
-type claims struct {
-	jwt.RegisteredClaims
-	Device   diaphone.DeviceID `json:"device"`
-	Channels []string          `json:"channels"`
-}
 
 // Verify reads a token for a device of the app. The error is Forbidden, points at /token
 // and has a Reason as its cause; it carries nothing of the token. What a token says is
@@ -79,24 +74,26 @@ func Verify(app *diaphone.App, device diaphone.DeviceID, token string, now time.
 	if len(token) > MaxBytes {
 		return Claims{}, unproved(TooLong)
 	}
-	said := claims{}
+	said := jwt.MapClaims{}
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{string(diaphone.EdDSA), string(diaphone.ES256), string(diaphone.HS256)}),
-		jwt.WithStrictDecoding(), jwt.WithAudience(string(app.ID)), jwt.WithIssuedAt(),
-		jwt.WithLeeway(Leeway), jwt.WithTimeFunc(func() time.Time { return now }))
-	if _, err := parser.ParseWithClaims(token, &said, func(t *jwt.Token) (any, error) { return keyOf(app, t) }); err != nil {
-		return Claims{}, refusal(err, app)
+		jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	if _, err := parser.ParseWithClaims(token, said, func(t *jwt.Token) (any, error) { return keyOf(app, t) }); err != nil {
+		return Claims{}, forged(err)
 	}
-	if said.IssuedAt == nil || said.ExpiresAt == nil || !said.ExpiresAt.After(said.IssuedAt.Time) || said.ExpiresAt.Sub(said.IssuedAt.Time) > MaxLifetime {
-		return Claims{}, refused(TooGood, "both iat and exp are needed, and exp is at most an hour behind iat")
+	c, err := read(said)
+	if err != nil {
+		return Claims{}, err
 	}
-	user := diaphone.UserID(said.Subject)
-	if err := user.Validate(); err != nil {
+	if err := inForce(app, said, now); err != nil {
+		return Claims{}, err
+	}
+	if err := c.User.Validate(); err != nil {
 		return Claims{}, refused(BadSubject, "sub is the user's id: 1 to %d characters that can be printed", diaphone.MaxUserID)
 	}
-	if said.Device != "" && said.Device != device {
+	if c.Device != "" && c.Device != device {
 		return Claims{}, refused(OtherDevice, "the token names another device")
 	}
-	return Claims{User: user, IssuedAt: said.IssuedAt.UTC(), Device: said.Device, Channels: said.Channels}, nil
+	return c, nil
 }
 
 // keyOf finds the key that the token names, and refuses it for any other algorithm.
@@ -120,22 +117,79 @@ func keyOf(app *diaphone.App, t *jwt.Token) (any, error) {
 	return key.Public, nil
 }
 
-// refusal gives the library's errors their meaning.
-func refusal(err error, app *diaphone.App) error {
+// forged gives the library's errors their meaning, of a token that is not signed.
+func forged(err error) error {
 	var known Reason
 	switch {
 	case errors.As(err, &known):
 		return unproved(known)
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return unproved(Malformed)
-	case !errors.Is(err, jwt.ErrTokenInvalidClaims):
-		return unproved(Unsigned)
+	}
+	return unproved(Unsigned)
+}
+
+// read takes what is signed for what it has to be. A claim that is null is not there.
+func read(said jwt.MapClaims) (c Claims, err error) {
+	maps.DeleteFunc(said, func(_ string, v any) bool { return v == nil })
+	for _, name := range []string{"aud", "sub", "iat", "exp", "nbf", "device", "channels"} {
+		v, there := said[name]
+		if !there {
+			continue
+		}
+		text, isText := v.(string)
+		seconds, isNumber := v.(float64)
+		list, isList := texts(v)
+		ok, wanted := false, ""
+		switch name {
+		case "aud":
+			ok, wanted = isText || isList, "a string, or a list of strings"
+		case "sub":
+			c.User, ok, wanted = diaphone.UserID(text), isText, "a string"
+		case "device":
+			c.Device, ok, wanted = diaphone.DeviceID(text), isText, "a string"
+		case "channels":
+			c.Channels, ok, wanted = list, isList, "a list of strings"
+		case "iat":
+			c.IssuedAt, ok, wanted = time.Unix(int64(seconds), 0).UTC(), isNumber, "a number, of seconds since 1970"
+		default:
+			ok, wanted = isNumber, "a number, of seconds since 1970"
+		}
+		if !ok {
+			return Claims{}, refused(BadClaims, "the claim %s has to be %s", name, wanted)
+		}
+	}
+	return c, nil
+}
+
+// texts gives a list of nothing but strings.
+func texts(v any) (all []string, ok bool) {
+	list, ok := v.([]any)
+	for _, one := range list {
+		text, isText := one.(string)
+		all, ok = append(all, text), ok && isText
+	}
+	return all, ok
+}
+
+// inForce tells whether the token is for the app, and for now.
+func inForce(app *diaphone.App, said jwt.MapClaims, now time.Time) error {
+	err := jwt.NewValidator(jwt.WithAudience(string(app.ID)), jwt.WithIssuedAt(), jwt.WithLeeway(Leeway),
+		jwt.WithTimeFunc(func() time.Time { return now })).Validate(said)
+	switch {
 	case errors.Is(err, jwt.ErrTokenInvalidAudience), errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
 		return refused(OtherApp, "aud has to name the app: %q", app.ID)
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return refused(Expired, "the token has expired: fetch a new one from your backend")
+	case err != nil:
+		return refused(Early, "the token is not valid yet: the clocks of backend and gateway differ by more than %s", Leeway)
 	}
-	return refused(Early, "the token is not valid yet: the clocks of backend and gateway differ by more than %s", Leeway)
+	from, _ := said.GetIssuedAt() // their types are known
+	to, _ := said.GetExpirationTime()
+	if from == nil || to == nil || !to.After(from.Time) || to.Sub(from.Time) > MaxLifetime {
+		return refused(TooGood, "both iat and exp are needed, and exp is at most an hour behind iat")
+	}
+	return nil
 }
 
 // unproved tells nothing but that the token is not the backend's: more would help only
@@ -157,5 +211,5 @@ func refused(why Reason, format string, args ...any) *diaphone.Error {
 
 // Reasons are all of them.
 func Reasons() []Reason {
-	return []Reason{TooLong, Malformed, UnknownKey, Unsigned, Expired, Early, TooGood, OtherApp, BadSubject, OtherDevice}
+	return []Reason{TooLong, Malformed, UnknownKey, Unsigned, Expired, Early, TooGood, OtherApp, BadClaims, BadSubject, OtherDevice}
 }

@@ -94,6 +94,8 @@ func TestWhatHolds(t *testing.T) {
 		"no kid":                sign(t, nil, w.good(), jwt.SigningMethodHS256, []byte("pair-secret")),
 		"several audiences":     sign(t, kid("ed"), w.with("aud", []string{"7", "1"}), jwt.SigningMethodEdDSA, w.ed),
 		"for this device":       sign(t, kid("ed"), w.with("device", string(device)), jwt.SigningMethodEdDSA, w.ed),
+		"part of a second":      sign(t, kid("ed"), w.with("iat", float64(w.now.Unix())-0.5), jwt.SigningMethodEdDSA, w.ed),
+		"no device, in a word":  sign(t, kid("ed"), map[string]any{"aud": "1", "sub": "ana", "iat": w.now.Unix(), "exp": w.now.Unix() + 600, "device": nil}, jwt.SigningMethodEdDSA, w.ed),
 		"claims of others":      sign(t, kid("ed"), w.with("role", "x"), jwt.SigningMethodEdDSA, w.ed),
 		"an hour, clocks apart": sign(t, kid("ed"), edge, jwt.SigningMethodEdDSA, w.ed),
 		"expired a moment ago":  sign(t, kid("ed"), late, jwt.SigningMethodEdDSA, w.ed),
@@ -163,11 +165,18 @@ func TestWhatDoesNotHold(t *testing.T) {
 		"for nobody":                      {ed(w.with("sub", nil)), BadSubject},
 		"a user that cannot be":           {ed(w.with("sub", "a\nb")), BadSubject},
 		"a long user":                     {ed(w.with("sub", strings.Repeat("x", 129))), BadSubject},
-		"a number for the user":           {ed(w.with("sub", 7)), Malformed},
+		"a number for the user":           {ed(w.with("sub", 7)), BadClaims},
 		"for another device":              {ed(w.with("device", "dev_2")), OtherDevice},
-		"a list of devices":               {ed(w.with("device", []string{string(device)})), Malformed},
-		"text for channels":               {ed(w.with("channels", "private-a")), Malformed},
-		"text for times":                  {ed(w.with("exp", "tomorrow")), Malformed},
+		"a list of devices":               {ed(w.with("device", []string{string(device)})), BadClaims},
+		"text for channels":               {ed(w.with("channels", "private-a")), BadClaims},
+		"a list of other things":          {ed(w.with("channels", []any{"private-a", 7})), BadClaims},
+		"a number for the app":            {ed(w.with("aud", 1)), BadClaims},
+		"numbers for apps":                {ed(w.with("aud", []any{"1", 1})), BadClaims},
+		"text for the time of issue":      {ed(w.with("iat", "1790000000")), BadClaims},
+		"text for a beginning":            {ed(w.with("nbf", "now")), BadClaims},
+		"types that nobody has signed":    {sign(t, kid("ed"), w.with("aud", 1), jwt.SigningMethodEdDSA, w.foreign), Unsigned},
+		"a name in capitals":              {ed(map[string]any{"aud": "1", "SUB": "ana", "iat": w.now.Unix(), "exp": w.now.Unix() + 600}), BadSubject},
+		"text for times":                  {ed(w.with("exp", "tomorrow")), BadClaims},
 		"for another app, and of its key": {sign(t, kid("ed"), w.with("aud", "2"), jwt.SigningMethodEdDSA, w.foreign), Unsigned},
 	} {
 		_, err := Verify(w.app, device, c.token, w.now)
@@ -191,6 +200,24 @@ func TestWhatDoesNotHold(t *testing.T) {
 	}
 	if _, err := Verify(&diaphone.App{ID: "1"}, device, sign(t, nil, w.good(), jwt.SigningMethodHS256, []byte("")), w.now); err == nil {
 		t.Error("an app without keys takes what the empty secret has signed")
+	}
+}
+
+// Whose claim is of the wrong type hears which, and what belongs there.
+func TestClaimsOfTheWrongType(t *testing.T) {
+	w := newWorld(t)
+	for name, c := range map[string]struct {
+		value  any
+		wanted string
+	}{
+		"aud": {1, "a string, or a list of strings"}, "sub": {5, "a string"}, "device": {true, "a string"}, "channels": {"private-x", "a list of strings"},
+		"iat": {"now", "a number, of seconds since 1970"}, "exp": {[]int{1}, "a number, of seconds since 1970"}, "nbf": {map[string]int{}, "a number, of seconds since 1970"},
+	} {
+		_, err := Verify(w.app, device, sign(t, kid("ed"), w.with(name, c.value), jwt.SigningMethodEdDSA, w.ed), w.now)
+		var e *diaphone.Error
+		if !errors.As(err, &e) || e.Fields[0].Code != "token_claims" || e.Detail != "the claim "+name+" has to be "+c.wanted {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
