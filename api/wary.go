@@ -10,8 +10,8 @@ import (
 	"github.com/diaphone-dev/diaphone/internal/throttle"
 )
 
-// wary lets an address whose requests to the native API were refused with 401 too often
-// wait. A credential that is good passes all the same: else whoever shares an address with
+// wary tells an address whose requests to the native API were refused with 401 too often
+// to wait. A credential that is good passes all the same: else whoever shares an address with
 // a backend, or a proxy that nobody has named, could silence it. The default of
 // --failed-auths is far more than all phones behind one address do by mistake.
 type wary struct {
