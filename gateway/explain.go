@@ -45,7 +45,9 @@ func liveStory(u diaphone.UserID, now hub.UserInfo, then hub.Remembered, m *diap
 	switch {
 	case m.When != diaphone.Away || m.Notification == nil:
 		because = AnswerLiveNotAsked
-	case then.Proven:
+	case then.How == diaphone.TakenElsewhere:
+		because = AnswerLiveElsewhere
+	case then.How != "":
 		because = AnswerLiveTaken
 	case then.Pending:
 		because = AnswerLiveAwaited
@@ -209,7 +211,7 @@ func (s *DeviceStory) standing() Meaning {
 	now := time.Now()
 	switch {
 	case d.State == diaphone.Delivered:
-		return MeaningOf(AnswerDelivered, "")
+		return MeaningOf(reported(d.Receipts), "")
 	case d.State != diaphone.Pending:
 		return MeaningOf(d.Reason, lastVerdict(d))
 	case lane.Undeclared:
@@ -231,6 +233,22 @@ func (s *DeviceStory) standing() Meaning {
 		return MeaningOf(AnswerLaneSlowed, "")
 	}
 	return MeaningOf(AnswerQueued, "")
+}
+
+// reported says what a phone has made of what its provider accepted. Shown once is shown,
+// whatever a second try to read it has come to.
+func reported(receipts []storage.DeviceReceipt) string {
+	answer := AnswerDelivered
+	for _, r := range receipts {
+		switch r.Kind {
+		case diaphone.ReceiptDisplayed, diaphone.ReceiptOpened, diaphone.ReceiptDismissed:
+			return AnswerDisplayed
+		case diaphone.ReceiptDecryptFailed:
+			answer = AnswerDecryptFailed
+		case diaphone.ReceiptDelivered:
+		}
+	}
+	return answer
 }
 
 // lastVerdict explains a reason that is a provider's word. Without an attempt it is
@@ -256,7 +274,7 @@ func (x *Explanation) inShort(user diaphone.UserID) Meaning {
 	return first
 }
 
-// noDevices says why nothing could ring of a user who has no device.
+// noDevices says why nothing rings of a user who has no device, or has none any more.
 func (x *Explanation) noDevices(user diaphone.UserID) string {
 	nobody := DeviceStory{Device: &diaphone.Device{User: user}}
 	nobody.InAudience = x.Message.Message.To.Matches(nobody.Device)
@@ -264,6 +282,9 @@ func (x *Explanation) noDevices(user diaphone.UserID) string {
 		switch because := nobody.unowed(x.Message); because {
 		case AnswerUnsent, AnswerScheduled, AnswerEventOnly:
 			return because
+		}
+		if x.Message.Counts.Accepted > 0 {
+			return AnswerDevicesGone
 		}
 		return AnswerNoDevices
 	}

@@ -16,6 +16,7 @@ const (
 	AnswerUnsent         = "message_unsent"
 	AnswerEventOnly      = "event_only"
 	AnswerNoDevices      = "no_devices"
+	AnswerDevicesGone    = "devices_gone"
 	AnswerNotInAudience  = "not_in_audience"
 	AnswerUnknownDevice  = "device_unknown"
 	AnswerRegisteredLate = "registered_after"
@@ -23,6 +24,8 @@ const (
 	AnswerPlanning       = "being_planned"
 	AnswerDiffers        = "differs_by_device"
 	AnswerDelivered      = "delivered"
+	AnswerDisplayed      = "displayed"
+	AnswerDecryptFailed  = "decrypt_failed"
 	AnswerQueued         = "queued"
 	AnswerRetrying       = "waiting_for_retry"
 	AnswerLanePaused     = "lane_paused"
@@ -39,6 +42,7 @@ const (
 	AnswerLiveAwaited   = "live_awaited"
 	AnswerLiveUnproven  = "live_unproven"
 	AnswerLiveTaken     = "live_taken"
+	AnswerLiveElsewhere = "live_elsewhere"
 )
 
 // MeaningOf gives the sentences of a code: a reason of ours, an answer of Explain, or
@@ -76,7 +80,8 @@ var meanings = map[string]sentences{
 	AnswerScheduled:      {"The message waits for its time; who is in its audience is decided then.", "Wait, or cancel it."},
 	AnswerUnsent:         {"The message was cancelled before its time came: nothing of it went out.", ""},
 	AnswerEventOnly:      {"The message is an event without a notification: it goes to live sockets, never to phones.", "Publish it with a notification if phones are to ring."},
-	AnswerNoDevices:      {"The user has no registered device, so there was nothing to ring.", "Look whether the app registers its token, and under this user id. If the user has logged out since, ask for the device instead."},
+	AnswerNoDevices:      {"The user has no registered device, so there is nothing to ring.", "Look whether the app registers its token, and under this user id. If the user has logged out since, ask for the device instead."},
+	AnswerDevicesGone:    {"The user has no registered device now. If they had one when the message came, it has been deleted or logged out since; the deliveries of the message tell what became of it on each device.", "Look at the deliveries (GET /v1/messages/ID/deliveries), and ask for one of their devices by its id."},
 	AnswerNotInAudience:  {"The message was for others: neither this user nor a device or channel of theirs is in its audience.", "Compare the audience with the user id and with the channels of the devices; ids are compared letter by letter."},
 	AnswerUnknownDevice:  {"No such device is registered, and the message is owed to none of this name.", "Look whether the app registers its token, and under which device id."},
 	AnswerRegisteredLate: {"The device was registered only after the message had gone out to its audience.", "Nothing: later messages reach it."},
@@ -91,9 +96,12 @@ var meanings = map[string]sentences{
 	AnswerLiveAwaited:   {"The user was live when the message came, and may still prove to have taken it.", "Wait: it takes no longer than confirm.within."},
 	AnswerLiveUnproven:  {"The user was live when the message came, but no client of theirs proved in time that it took it: so the phones were tried.", ""},
 	AnswerLiveTaken:     {"The user was live when the message came, and a client of theirs has proven that it took it: so the phones were spared.", ""},
+	AnswerLiveElsewhere: {"A device of the user has reported that it has the message; no connection of theirs has proven it. So the phones that had not been tried yet were spared.", ""},
 
 	// How a delivery stands.
 	AnswerDelivered:      {"The provider has accepted the notification for this phone. Whether it was shown only the phone knows.", "If the phone stayed silent: look whether it is on, online, and not in a focus mode; whether the app may show notifications; and whether a newer one with the same collapse_id has replaced it."},
+	AnswerDisplayed:      {"The provider has accepted the notification, and the phone reports that it was shown, opened or put away.", "If nobody heard it: look at the phone's volume and focus mode, and at the sound of the notification."},
+	AnswerDecryptFailed:  {"The provider has accepted the notification, and the phone reports that the app on it could not decrypt it: so it showed nothing, or not the text.", "Compare the key that the text was encrypted with and the one that the app has: the app was perhaps installed anew and made another."},
 	AnswerQueued:         {"The delivery is due and waits its turn.", "Nothing: it goes out as soon as its lane has room."},
 	AnswerRetrying:       {"The last attempt did not pass, and the next one waits for its time.", nothingYet},
 	AnswerLanePaused:     {"The provider refuses the credential. All deliveries over it wait; no device is touched, and one attempt now and then asks whether that is over.", checkCredential},

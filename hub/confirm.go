@@ -45,9 +45,10 @@ type awaited struct {
 	takers    map[diaphone.UserID]*taker
 }
 
-// taker is a user who was live when a message came.
+// taker is a user who was live when a message came, or whose phone reports that it has it.
 type taker struct {
-	sessions int // that may still give the proof
+	live     bool // when it came
+	sessions int  // that may still give the proof
 	how      diaphone.Taking
 }
 
@@ -238,6 +239,7 @@ func (a *awaited) expect(seats []*seat, except *Session) {
 		if a.takers[u] == nil {
 			a.takers[u] = &taker{}
 		}
+		a.takers[u].live = true
 		a.takers[u].sessions++
 	}
 }

@@ -9,12 +9,12 @@ import (
 // Remembered is what is still known of whether a user has taken a message live. The zero
 // value: nothing, for the message was for all, or is too old, or the process is younger.
 type Remembered struct {
-	Known   bool           // the message is remembered, and so is who was live when it came
-	Live    bool           // the user was
-	Proven  bool           // and has taken it
-	By      diaphone.Proof // what was to prove it
-	Pending bool           // it may still be proven, until
-	Until   time.Time      // no proof counts later
+	Known   bool            // the message is remembered, and so is who was live when it came
+	Live    bool            // the user was
+	How     diaphone.Taking // how it is proven that they have it, live or on a phone; empty: it is not
+	By      diaphone.Proof  // what was to prove it live
+	Pending bool            // it may still be proven, until
+	Until   time.Time       // no proof counts later
 }
 
 // Remembered tells what is known of a user and a message. It is forgotten after a
@@ -29,7 +29,7 @@ func (h *Hub) Remembered(app diaphone.AppID, id diaphone.MessageID, u diaphone.U
 	r := Remembered{Known: true, By: a.by, Until: a.until}
 	open := time.Now().Before(a.until)
 	if who := a.takers[u]; who != nil {
-		r.Live, r.Proven = true, who.how != ""
+		r.Live, r.How = who.live, who.how
 		r.Pending = open && who.how == "" && who.sessions > 0
 	} else {
 		r.Pending = open && !a.published

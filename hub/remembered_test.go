@@ -19,11 +19,13 @@ func TestWhatIsRememberedOfAMessage(t *testing.T) {
 		announced(nil, nil)
 		b.publishAwaited(m1, diaphone.ByPong, "news")
 		known := Remembered{Known: true, By: diaphone.ByPong, Until: begun.Add(within)}
-		taken, awaited, unproven := known, known, known
-		taken.Live, taken.Proven = true, true
+		b.Confirm("1", m1, "gil") // by a phone: nobody of theirs is live
+		taken, awaited, unproven, reported := known, known, known, known
+		reported.How = diaphone.TakenElsewhere
+		taken.Live, taken.How = true, diaphone.TakenLive
 		awaited.Live, awaited.Pending = true, true
 		unproven.Live = true
-		for u, want := range map[diaphone.UserID]Remembered{"ana": taken, "ben": awaited, "fay": known} {
+		for u, want := range map[diaphone.UserID]Remembered{"ana": taken, "ben": awaited, "fay": known, "gil": reported} {
 			if got := b.Remembered("1", m1, u); got != want {
 				t.Errorf("%s: %+v, want %+v", u, got, want)
 			}

@@ -76,6 +76,11 @@ func TestWhyAPhoneDidNotRing(t *testing.T) {
 		want         string // code, and what stands in "do"
 	}{
 		"the provider took it":                 {phone, toAna, end(attempted(diaphone.Delivered, diaphone.Accepted, 200, "")), engine.LaneState{}, "user=ana", "delivered: focus mode"},
+		"the phone showed it":                  {phone, toAna, reports(diaphone.ReceiptDelivered, diaphone.ReceiptDisplayed), engine.LaneState{}, "user=ana", "displayed: volume"},
+		"the app could not read it":            {phone, toAna, reports(diaphone.ReceiptDelivered, diaphone.ReceiptDecryptFailed), engine.LaneState{}, "user=ana", "decrypt_failed: key"},
+		"the app could read it in the end":     {phone, toAna, reports(diaphone.ReceiptDecryptFailed, diaphone.ReceiptOpened), engine.LaneState{}, "user=ana", "displayed: volume"},
+		"the app only has it":                  {phone, toAna, reports(diaphone.ReceiptDelivered), engine.LaneState{}, "user=ana", "delivered: focus mode"},
+		"erased since":                         {phone, toAna, gone, engine.LaneState{}, "user=ana", "devices_gone: deliveries"},
 		"waits its turn":                       {phone, toAna, nil, engine.LaneState{}, "user=ana", "queued: "},
 		"a dead token":                         {phone, toAna, end(attempted(diaphone.Failed, diaphone.Gone, 404, "UNREGISTERED")), engine.LaneState{}, "user=ana", "UNREGISTERED: opened once"},
 		"a word that nobody knows":             {phone, toAna, end(attempted(diaphone.Failed, diaphone.Suspect, 400, "NewWord")), engine.LaneState{}, "user=ana", "NewWord: TestFlight"},
@@ -143,6 +148,18 @@ func end(r storage.Result) func(*testing.T, *apitest.Server, diaphone.MessageID)
 func call(method, path, body string, status int) func(*testing.T, *apitest.Server, diaphone.MessageID) {
 	return func(t *testing.T, s *apitest.Server, id diaphone.MessageID) {
 		must(t, s.Do(apitest.Token1, method, strings.Replace(path, "MESSAGE", string(id), 1), body), status)
+	}
+}
+
+// reports has the phone say so, after the provider took the message.
+func reports(kinds ...diaphone.ReceiptKind) func(*testing.T, *apitest.Server, diaphone.MessageID) {
+	return func(t *testing.T, s *apitest.Server, id diaphone.MessageID) {
+		settleAll(t, s, "google", attempted(diaphone.Delivered, diaphone.Accepted, 200, ""))
+		for _, kind := range kinds {
+			if _, err := s.Store.Report(context.Background(), "1", "d1", []diaphone.Receipt{{Message: id, Kind: kind, At: time.Now()}}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

@@ -129,9 +129,9 @@ func (t *tale) device(s *wire.DeviceStory) {
 		t.line(0, "The device %s, which is not registered (any more):", s.DeviceID)
 	} else {
 		t.line(0, "The device %s (%s):", s.DeviceID, d.Platform)
-		t.line(1, "Registered %s, the last time %s.", t.ago(d.CreatedAt.Time), t.ago(d.UpdatedAt.Time))
-		for _, token := range d.Tokens {
-			t.line(1, "Token %s %s, registered %s.", strings.TrimSpace(string(token.Kind)+" "+string(token.Environment)), token.Fingerprint, t.ago(token.RegisteredAt.Time))
+		t.line(1, "Registered for the first time %s.", t.ago(d.CreatedAt.Time))
+		for i := range d.Tokens {
+			t.token(&d.Tokens[i])
 		}
 		if len(d.Tokens) == 0 {
 			t.line(1, "It has no token.")
@@ -141,6 +141,7 @@ func (t *tale) device(s *wire.DeviceStory) {
 		for _, a := range s.Delivery.Attempts {
 			t.attempt(s.Delivery, &a)
 		}
+		t.receipts(s.Delivery.Receipts)
 	}
 	t.lane(s.Lane)
 	t.line(1, "Outcome (%s):", s.Because.Code)
@@ -159,6 +160,26 @@ func (t *tale) attempt(d *wire.Delivery, a *wire.Attempt) {
 	if w, known := t.words[a.Reason]; known && a.Reason != "" {
 		t.line(2, "%s", w.Means)
 	}
+}
+
+func (t *tale) token(k *wire.Token) {
+	gone := ""
+	if k.State == wire.TokenGone {
+		gone = fmt.Sprintf("; gone since %s (%s)", moment(k.GoneAt), k.GoneReason)
+	}
+	t.line(1, "Token %s %s, registered %s%s.", strings.TrimSpace(string(k.Kind)+" "+string(k.Environment)), k.Fingerprint, t.ago(k.RegisteredAt.Time), gone)
+}
+
+// receipts tells what the phone has said itself.
+func (t *tale) receipts(all []wire.DeviceReceipt) {
+	if len(all) == 0 {
+		return
+	}
+	said := make([]string, len(all))
+	for i, r := range all {
+		said[i] = string(r.Kind) + " " + moment(r.At)
+	}
+	t.line(1, "The phone reported: %s.", strings.Join(said, ", "))
 }
 
 func (t *tale) lane(l *wire.Lane) {
