@@ -29,7 +29,7 @@ type Config struct {
 	DrainFor        time.Duration  `help:"At a stop, spread the closing of sockets over this time, for other nodes to take them. 0: close them together, last of all, for the next process to take them." default:"0s"`
 	StopWithin      time.Duration  `help:"At a stop, exit after this time whatever is unfinished; what is not recorded is done again after the next start." default:"30s"`
 	Retention       time.Duration  `help:"Keep finished messages, their history and their idempotency keys this long." default:"168h"`
-	DeviceRetention time.Duration  `help:"Remove devices that have not registered again for this long; FCM takes tokens for dead after 270 days. 0: keep them." default:"6480h"`
+	DeviceRetention time.Duration  `help:"Remove devices that have neither registered again nor changed otherwise for this long; FCM takes tokens for dead after 270 days. 0: keep them." default:"6480h"`
 	Poller          string         `help:"How sockets are waited for: epoll (Linux; elsewhere it means go) or go, a goroutine for each." enum:"epoll,go" default:"epoll"`
 	EgressAllowCidr []netip.Prefix `help:"Ranges that webhooks may reach though they are not public, and Web Push at the hosts that --push-hosts names; webhooks name hosts in them by literal address or localhost, and may speak plain http." placeholder:"CIDR,…"`
 	PushHosts       []string       `help:"Hosts of push services that browsers may name besides those of Google, Mozilla, Apple and Microsoft; with all that is under them. A literal address or localhost must be in --egress-allow-cidr too, and may speak plain http." placeholder:"HOST,…"`

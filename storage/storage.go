@@ -42,8 +42,9 @@ type Devices interface {
 	// EraseUser deletes the user's devices, at most limit of them. more: call again.
 	EraseUser(ctx context.Context, app diaphone.AppID, user diaphone.UserID, limit int) (removed int, more bool, err error)
 	// SweepDevices looks at the next limit devices of all apps and deletes those that
-	// have neither registered nor lost a token since the given time. next is the cursor
-	// to go on with, empty behind the last device.
+	// have not registered since the given time, and of which nothing else has changed
+	// since: who binds a user, joins a channel, takes a secret or has just lost a token
+	// stays. next is the cursor to go on with, empty behind the last device.
 	SweepDevices(ctx context.Context, before time.Time, cursor string, limit int) (removed int, next string, err error)
 }
 

@@ -42,7 +42,7 @@ func (s *Store) SweepDevices(ctx context.Context, before time.Time, cursorText s
 		removed = 0
 		for _, k := range stale {
 			d, ok := t.deviceAt(k, t.bucket(inDevices).Get(k))
-			if !ok || !d.staleBefore(before) { // it has registered again meanwhile
+			if !ok || !d.staleBefore(before) { // it has registered again meanwhile, or changed
 				continue
 			}
 			if err := t.deleteDevice(d); err != nil {
@@ -66,7 +66,8 @@ func (t *txn) deviceAt(k, v []byte) (*device, bool) {
 	return readAs(t, inDevices, k, v, func(r reader) (*device, error) { return decodeDevice(r, diaphone.AppID(app), num) })
 }
 
-// staleBefore tells whether the device has given no sign of life since.
+// staleBefore tells whether the device has not registered since, and nothing else of it
+// has changed: who registers the same again changes the times of its tokens alone.
 func (d *device) staleBefore(before time.Time) bool {
 	for i := range d.Tokens {
 		if !d.Tokens[i].RegisteredAt.Before(before) {
