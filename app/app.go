@@ -83,7 +83,7 @@ func New(c Config, log *slog.Logger) (_ *App, err error) {
 			return nil, err
 		}
 	}
-	if err = a.tenants.checkWebhooks(a.egress); err != nil {
+	if err = a.tenants.CheckWebhooks(a.egress); err != nil {
 		return nil, err
 	}
 	// The port first: a second gateway should hear of the port, not of the lock.

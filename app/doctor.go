@@ -21,6 +21,9 @@ type Doctor struct {
 	Public   []diaphone.Secret // tokens and secrets of the demo, which everybody knows
 }
 
+// Unasked is the grade of what could not be asked: nothing is known of it.
+const Unasked providers.Grade = "unknown"
+
 // Check is one line of a doctor's report. No text in it carries a secret.
 type Check struct {
 	What       string          `json:"check"` // apps_file, credential, clock, …
@@ -68,7 +71,7 @@ func (d *Doctor) Examine(ctx context.Context) []Check {
 	}
 	all = append(all, modes(tenants.files)...)
 	all = append(all, d.publicSecrets(tenants)...)
-	if err := tenants.checkWebhooks(guard); err != nil {
+	if err := tenants.CheckWebhooks(guard); err != nil {
 		all = append(all, faulty("webhooks", err.Error(), "give a public https URL, or let its range out with --egress-allow-cidr"))
 	}
 	findings := d.probe(ctx, tenants)
@@ -119,6 +122,9 @@ func (d *Doctor) probe(ctx context.Context, t *Tenants) []found {
 func (f *found) check() Check {
 	c := Check{What: "credential", App: f.lane.App, Credential: f.lane.Credential, Grade: f.Grade,
 		Reason: f.Reason, Detail: f.Detail, Advice: f.Advice, Unanswered: f.Unanswered}
+	if f.Unanswered {
+		c.Grade = Unasked
+	}
 	if f.Expires.IsZero() {
 		return c
 	}

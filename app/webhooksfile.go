@@ -171,9 +171,9 @@ func (t *Tenants) webhooks() (ids []diaphone.WebhookID) {
 	return ids
 }
 
-// checkWebhooks refuses what the guard would never let out: better at the start than
+// CheckWebhooks refuses what the guard would never let out: better at the start than
 // at the first notice.
-func (t *Tenants) checkWebhooks(g *egress.Guard) error {
+func (t *Tenants) CheckWebhooks(g *egress.Guard) error {
 	for _, a := range t.Apps {
 		for _, w := range a.Webhooks {
 			if err := g.Check(w.URL); err != nil {

@@ -124,12 +124,12 @@ func TestWebhooksPassTheGuard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = tenants.checkWebhooks((&Config{}).Egress(nil))
+		err = tenants.CheckWebhooks((&Config{}).Egress(nil))
 		if (err == nil) != (part == "") || err != nil && (!strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "secretive")) {
 			t.Errorf("%s: %v, want %q", url, err, part)
 		}
 		all := Config{EgressAllowCidr: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::1/128")}}
-		if err := tenants.checkWebhooks(all.Egress(nil)); err != nil {
+		if err := tenants.CheckWebhooks(all.Egress(nil)); err != nil {
 			t.Errorf("%s is allowed, and yet: %v", url, err)
 		}
 	}

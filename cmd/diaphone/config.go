@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -34,6 +35,9 @@ func (k *configCmd) Run(c *console) error {
 		return configFault(err)
 	}
 	defer tenants.Close()
+	if err := tenants.CheckWebhooks(k.Egress(nil)); err != nil {
+		return configFault(err)
+	}
 	settings := yaml.MapSlice{}
 	for field, value := range reflect.ValueOf(k.Config).Fields() {
 		v := value.Interface()
@@ -73,14 +77,19 @@ func describe(t *app.Tenants) []yaml.MapSlice {
 				{Key: "rate", Value: cr.Rate}, {Key: "concurrency", Value: cr.Slots()},
 			})
 		}
+		tokens := []yaml.MapSlice{}
+		for _, t := range a.Tokens {
+			tokens = append(tokens, yaml.MapSlice{{Key: "name", Value: t.Name}, {Key: "publishes_per_second", Value: t.Publishes}})
+		}
 		identities := []string{}
 		for _, k := range a.IdentityKeys {
 			identities = append(identities, fmt.Sprintf("%s (%s)", k.ID, k.Algorithm))
 		}
 		all = append(all, yaml.MapSlice{
 			{Key: "id", Value: string(a.ID)}, {Key: "name", Value: a.Name}, {Key: "enabled", Value: !a.Disabled}, {Key: "keys", Value: keys},
-			{Key: "tokens", Value: len(a.Tokens)}, {Key: "identity_keys", Value: identities}, {Key: "credentials", Value: credentials},
+			{Key: "tokens", Value: tokens}, {Key: "identity_keys", Value: identities}, {Key: "credentials", Value: credentials},
 			{Key: "channels", Value: describeChannels(&a.Channels)}, {Key: "limits", Value: describeLimits(a.Limits)},
+			{Key: "confirm", Value: describeConfirmation(a.Confirm.InForce())},
 			{Key: "webhooks", Value: describeWebhooks(a.Webhooks)},
 		})
 	}
@@ -105,12 +114,17 @@ func describeChannels(s *diaphone.ChannelSettings) yaml.MapSlice {
 	}
 }
 
+func describeConfirmation(c diaphone.Confirmation) yaml.MapSlice {
+	return yaml.MapSlice{{Key: "within", Value: c.Within.String()}, {Key: "by", Value: string(c.By)}}
+}
+
 func describeLimits(l diaphone.Limits) yaml.MapSlice {
 	return yaml.MapSlice{
 		{Key: "event_bytes", Value: l.MaxEventBytes()}, {Key: "connections", Value: l.Connections},
 		{Key: "presence_members", Value: l.MaxPresenceMembers()}, {Key: "channels_per_connection", Value: l.MaxChannels()},
 		{Key: "client_events_per_second", Value: l.MaxClientEvents()}, {Key: "user_info_bytes", Value: l.MaxUserInfo()},
 		{Key: "messages_per_second", Value: l.MaxMessages()}, {Key: "publishes_per_second", Value: l.Publishes},
+		{Key: "pending", Value: l.MaxPending()}, {Key: "scheduled", Value: l.MaxScheduled()},
 		{Key: "enrolments_per_minute", Value: l.MaxEnrolments()}, {Key: "device_calls_per_minute", Value: l.MaxDeviceCalls()}, {Key: "devices", Value: l.Devices},
 	}
 }
@@ -125,7 +139,8 @@ func describeWebhooks(hooks []diaphone.Webhook) []yaml.MapSlice {
 			host = u.Host
 		}
 		all = append(all, yaml.MapSlice{
-			{Key: "name", Value: w.Name}, {Key: "host", Value: host}, {Key: "events", Value: w.Notices},
+			{Key: "name", Value: w.Name}, {Key: "host", Value: host}, {Key: "format", Value: string(cmp.Or(w.Form, diaphone.FormPusher))},
+			{Key: "secrets", Value: len(w.Secrets)}, {Key: "events", Value: w.Notices},
 			{Key: "channel_prefixes", Value: w.Prefixes}, {Key: "headers", Value: slices.Sorted(maps.Keys(w.Headers))},
 		})
 	}

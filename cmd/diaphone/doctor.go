@@ -20,6 +20,7 @@ type doctorCmd struct {
 type diagnosis struct {
 	Checks   []app.Check `json:"checks"`
 	Faults   int         `json:"faults"`
+	Unknown  int         `json:"unknown"` // what could not be asked
 	Warnings int         `json:"warnings"`
 }
 
@@ -34,14 +35,12 @@ func (k *doctorCmd) Run(c *console) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	code := exitUnavailable
 	for _, check := range d.Checks {
 		switch check.Grade {
 		case providers.Faulty:
 			d.Faults++
-			if !check.Unanswered {
-				code = exitConfig
-			}
+		case app.Unasked:
+			d.Unknown++
 		case providers.Doubtful:
 			d.Warnings++
 		case providers.Sound:
@@ -50,8 +49,14 @@ func (k *doctorCmd) Run(c *console) error {
 	if err := k.print(c, &d); err != nil {
 		return err
 	}
-	if d.Faults > 0 {
-		return failf(code, "faults: %d, warnings: %d", d.Faults, d.Warnings)
+	sum := fmt.Sprintf("faults: %d, unknown: %d, warnings: %d", d.Faults, d.Unknown, d.Warnings)
+	switch {
+	case d.Faults > 0:
+		return failf(exitConfig, "%s", sum)
+	case d.Unknown > 0:
+		return failf(exitUnavailable, "%s", sum)
+	case d.Warnings > 0:
+		c.note("%s", sum)
 	}
 	return nil
 }

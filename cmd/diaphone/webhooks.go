@@ -145,7 +145,7 @@ func (w *webhooksDiscardCmd) Run(c *console) error {
 }
 
 // handle calls again while there is more. When a call fails, what was done before
-// it is told.
+// it is told. Letters that are named and not there are not found.
 func (w *chosen) handle(c *console, done string, call func(ctx context.Context, webhook string) (wire.Handled, error)) error {
 	count := 0
 	for more := true; more; {
@@ -158,9 +158,14 @@ func (w *chosen) handle(c *console, done string, call func(ctx context.Context, 
 		}
 		count, more = count+h.Count, h.More
 	}
+	var err error
 	if w.JSON {
-		return c.json(map[string]int{done: count})
+		err = c.json(map[string]int{done: count})
+	} else {
+		_, err = fmt.Fprintf(c.out, "%d %s\n", count, done)
 	}
-	_, err := fmt.Fprintf(c.out, "%d %s\n", count, done)
+	if err == nil && count == 0 && len(w.Sequences) > 0 {
+		return failf(exitNotFound, "%s has none of these dead letters; `diaphone webhooks dead %[1]s` lists them", w.Webhook)
+	}
 	return err
 }

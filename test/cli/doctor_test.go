@@ -23,7 +23,7 @@ type diagnosis struct {
 
 		Expires time.Time
 	}
-	Faults, Warnings int
+	Faults, Unknown, Warnings int
 }
 
 // patient is a world whose apps file can be spoilt.
@@ -98,7 +98,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 	p.Sim.Kill()
-	if d, code := p.examine("--timeout", "5s"); code != 7 || d.Faults != 2 {
+	if d, code := p.examine("--timeout", "5s"); code != 7 || d.Faults != 0 || d.Unknown != 2 || !slices.Equal(d.of("credential", "fcm"), []string{"unknown"}) {
 		t.Errorf("nobody answers: exit code %d: %+v", code, d)
 	}
 }

@@ -62,11 +62,17 @@ func TestWebhooksAreShownAndDeadLettersHandled(t *testing.T) {
 			t.Errorf("webhooks %s: %q, want %q", c.args, out, c.want)
 		}
 	}
+	if out, errs, code := harness.RunWith(t, []string{"DIAPHONE_SERVER=" + w.URL}, "webhooks", "resend", "backend", "99999"); code != 5 || out != "0 resent\n" {
+		t.Errorf("a dead letter that is not there: exit code %d\n%s%s", code, out, errs)
+	}
 	if out := run("webhooks", "list", "--json"); !strings.Contains(out, `"last_sequence": 4007`) {
 		t.Errorf("webhooks list:\n%s", out)
 	}
 	apps := filepath.Join(filepath.Dir(w.DataDir()), "sim", "apps.yaml")
-	if out := run("config", "--apps", apps); !strings.Contains(out, "name: backend") || !strings.Contains(out, "- Authorization") {
+	if _, errs, code := harness.Run(t, "config", "--apps", apps); code != 3 || !strings.Contains(errs, "--egress-allow-cidr") {
+		t.Errorf("config of what serve refuses: exit code %d\n%s", code, errs)
+	}
+	if out := run("config", "--apps", apps, "--egress-allow-cidr", "127.0.0.0/8"); !strings.Contains(out, "name: backend") || !strings.Contains(out, "- Authorization") || !strings.Contains(out, "format: pusher") || !strings.Contains(out, "scheduled: 100000") {
 		t.Errorf("config:\n%s", out)
 	}
 }
