@@ -17,7 +17,7 @@ import (
 // Published is what became of a Publish.
 type Published struct {
 	wire.Published
-	Replayed bool // an earlier request with the same idempotency key was answered again
+	Replayed bool `json:"replayed,omitempty"` // an earlier request with the same idempotency key was answered again
 }
 
 // Publish sends a message. With an idempotencyKey (1 to 255 printable ASCII

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/diaphone-dev/diaphone/api/wire"
@@ -57,6 +58,9 @@ func (b *batchCmd) Run(c *console) error {
 	in := c.in
 	if b.File != "-" {
 		f, err := os.Open(b.File)
+		if errors.Is(err, fs.ErrNotExist) {
+			return &coded{exitNotFound, err}
+		}
 		if err != nil {
 			return usage(err)
 		}

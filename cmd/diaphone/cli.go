@@ -13,7 +13,8 @@ import (
 // cli is the whole command line. Flags, environment variables (DIAPHONE_…) and
 // keys of the configuration file are the same thing, by construction.
 type cli struct {
-	Config kong.ConfigFlag `help:"YAML file with any of the flags below as keys." placeholder:"FILE"`
+	Config kong.ConfigFlag  `help:"YAML file with any of the flags below as keys." placeholder:"FILE"`
+	Shown  kong.VersionFlag `name:"version" help:"Print the version." env:"-"`
 
 	Dev     devCmd     `cmd:"" help:"Run a gateway with simulated phones, to try everything without an account."`
 	Serve   serveCmd   `cmd:"" help:"Run the gateway."`
@@ -29,7 +30,7 @@ type cli struct {
 
 	Batch    batchCmd    `cmd:"" help:"Publish many messages: each line of a file is one, as JSON."`
 	Channels channelsCmd `cmd:"" help:"See who listens to channels."`
-	Users    usersCmd    `cmd:"" help:"See whether users are live, and end their connections."`
+	Users    usersCmd    `cmd:"" help:"See whether users are live, end their connections, and erase them."`
 	Webhooks webhooksCmd `cmd:"" help:"See how webhooks fare, and send again what they could not be told."`
 	History  historyCmd  `cmd:"" help:"List what a channel has had."`
 

@@ -31,6 +31,11 @@ func (d *devCmd) Run(c *console) (err error) {
 	if d.Port < 1 || d.Port > 65533 {
 		return usagef("--port %d: 1 to 65533, because the next two are taken too", d.Port)
 	}
+	own, err := bind(d.Host, d.Port) // the port that was given is the one to complain of
+	if err != nil {
+		return err
+	}
+	own.Close()
 	dir := d.DataDir
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "diaphone-dev-"); err != nil {

@@ -60,6 +60,11 @@ var errRefused = errors.New("refused")
 // Run listens until it is interrupted, and connects again when the connection
 // breaks.
 func (l *listenCmd) Run(c *console) error {
+	for _, name := range l.Channel {
+		if err := diaphone.ChannelName(name).Validate(); err != nil {
+			return usage(err)
+		}
+	}
 	ctx := c.ctx
 	if l.Timeout > 0 {
 		var cancel context.CancelFunc

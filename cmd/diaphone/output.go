@@ -57,9 +57,14 @@ func printable(s string) string {
 // oneLine keeps a text from forging rows and columns.
 var oneLine = strings.NewReplacer("\n", " ", "\t", " ")
 
+// clock is a time of today without its date, and of any other day with it.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format("15:04:05.000")
+	t = t.Local()
+	if t.Format(time.DateOnly) != time.Now().Format(time.DateOnly) {
+		return t.Format(time.DateTime)
+	}
+	return t.Format("15:04:05.000")
 }

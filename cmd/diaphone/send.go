@@ -57,6 +57,7 @@ func (s *sendCmd) Run(c *console) error {
 		return err
 	}
 	if s.Wait {
+		c.note("%s accepted; waiting for its deliveries", published.ID)
 		return s.follow(c, api, published.ID)
 	}
 	if s.JSON {

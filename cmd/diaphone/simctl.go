@@ -144,7 +144,7 @@ func (s *simInboxClearCmd) Run(c *console) error {
 
 type simDevicesCmd struct {
 	Ls  simDevicesLsCmd  `cmd:"" help:"List simulated phones."`
-	Add simDevicesAddCmd `cmd:"" help:"Add a simulated phone and print its token."`
+	Add simDevicesAddCmd `cmd:"" help:"Add a simulated phone and show it with its token."`
 	Set simDevicesSetCmd `cmd:"" help:"Switch a phone online or offline, or uninstall the app on it."`
 }
 
@@ -248,7 +248,7 @@ type simFaultsSetCmd struct {
 	simURL
 	Provider   string        `arg:"" help:"apns, fcm or webpush." enum:"apns,fcm,webpush"`
 	Status     int           `help:"Answer with this HTTP status." env:"-"`
-	Reason     string        `help:"The vendor's reason, for example ServiceUnavailable." env:"-"`
+	Reason     string        `help:"The vendor's reason, for example ServiceUnavailable (apns) or UNAVAILABLE (fcm)." env:"-"`
 	RetryAfter time.Duration `help:"Send a Retry-After header." env:"-"`
 	Latency    time.Duration `help:"Answer this much later." env:"-"`
 	Count      int           `help:"Hit only so many requests; 0: until cleared." env:"-"`

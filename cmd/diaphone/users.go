@@ -93,7 +93,12 @@ func (e *usersEraseCmd) Run(c *console) error {
 		if err != nil {
 			return err
 		}
-		if err := printDevices(c, devices); err != nil {
+		if e.JSON {
+			err = c.json(devices)
+		} else {
+			err = printDevices(c, devices)
+		}
+		if err != nil {
 			return err
 		}
 		return usagef("%d devices would be deleted, and that cannot be undone: give --yes", len(devices))

@@ -62,6 +62,9 @@ func TestCancel(t *testing.T) {
 	if out := d.must("cancel", id); !strings.Contains(out, "nothing of it went out") {
 		t.Errorf("%s", out)
 	}
+	if out := d.must("watch", id); strings.Count(out, "cancelled at") != 1 {
+		t.Errorf("watch:\n%s", out)
+	}
 	var s sent
 	decode(t, d.must("send", "user:ana", "another", "--at", "+2500ms", "--wait", "--json"), &s)
 	if inbox := d.must("sim", "inbox", "ls"); strings.Contains(inbox, "later") || !strings.Contains(inbox, "another") {

@@ -270,7 +270,7 @@ func TestWrongUseOfTheLiveCommands(t *testing.T) {
 		{[]string{"channels", "members", "presence-x", "--limit", "-1"}, 2, "--limit"},
 		{[]string{"channels", "ls", "--token", "wrong"}, 4, "token"},
 		{[]string{"channels", "ls", "--server", "http://127.0.0.1:1"}, 7, "127.0.0.1:1"},
-		{[]string{"batch", "/nowhere/messages.jsonl"}, 2, "/nowhere"},
+		{[]string{"batch", "/nowhere/messages.jsonl"}, 5, "/nowhere"},
 		{[]string{"batch", "go.mod", "live_test.go"}, 2, "unexpected argument"},
 		{[]string{"users"}, 2, "disconnect"},
 		{[]string{"users", "get", ""}, 2, "the user id is empty"},

@@ -26,8 +26,16 @@ func TestASendTellsWhatWasPlanned(t *testing.T) {
 			t.Errorf("send %s: exit code %d\n%s%s", c.to, code, out, errs)
 		}
 	}
+	out, errs, code := d.run("send", "device:bare", "hello", "--wait")
+	id, _, _ := strings.Cut(errs, " accepted; waiting")
+	if code != 8 || !strings.Contains(out, "no_token") {
+		t.Errorf("send --wait: exit code %d\n%s%s", code, out, errs)
+	}
+	if out, errs, code := d.run("watch", id); code != 8 || !strings.Contains(out, "1 failed") || !strings.Contains(errs, "1 of 1 deliveries failed") {
+		t.Errorf("watch: exit code %d\n%s%s", code, out, errs)
+	}
 	var published struct{ Counts map[string]int }
-	out, errs, code := d.run("send", "user:nobody", "hello", "--json")
+	out, errs, code = d.run("send", "user:nobody", "hello", "--json")
 	if json.Unmarshal([]byte(out), &published) != nil || published.Counts["accepted"] != 0 || code != 5 || !strings.Contains(errs, "nobody") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
