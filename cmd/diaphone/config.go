@@ -87,7 +87,7 @@ func describe(t *app.Tenants) []yaml.MapSlice {
 		}
 		all = append(all, yaml.MapSlice{
 			{Key: "id", Value: string(a.ID)}, {Key: "name", Value: a.Name}, {Key: "enabled", Value: !a.Disabled}, {Key: "keys", Value: keys},
-			{Key: "tokens", Value: tokens}, {Key: "identity_keys", Value: identities}, {Key: "credentials", Value: credentials},
+			{Key: "tokens", Value: tokens}, {Key: "enrolment", Value: a.Enrolment}, {Key: "identity_keys", Value: identities}, {Key: "credentials", Value: credentials},
 			{Key: "channels", Value: describeChannels(&a.Channels)}, {Key: "limits", Value: describeLimits(a.Limits)},
 			{Key: "confirm", Value: describeConfirmation(a.Confirm.InForce())},
 			{Key: "webhooks", Value: describeWebhooks(a.Webhooks)},
