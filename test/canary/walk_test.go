@@ -70,7 +70,7 @@ func (w *walk) commands() {
 	server := []string{"DIAPHONE_SERVER=" + w.URL, "DIAPHONE_TOKEN=" + w.c.bearer, "DIAPHONE_KEY=app-key", "DIAPHONE_SECRET=" + w.c.secret}
 	for _, line := range []string{
 		"devices ls", "devices get ios-0", "send channel:news again --wait", "send device:ios-1 again --wait --json", "channels ls", "users get " + w.c.user,
-		"webhooks ls", "webhooks ls --json", "history news", "config --apps " + w.AppsFile(), "config --json --apps " + w.AppsFile(),
+		"webhooks ls", "webhooks ls --json", "history news", "config --egress-allow-cidr 127.0.0.0/8 --apps " + w.AppsFile(), "config --json --egress-allow-cidr 127.0.0.0/8 --apps " + w.AppsFile(),
 	} {
 		if _, errs, code := harness.RunWith(w.t, server, strings.Fields(line)...); code != 0 {
 			w.t.Errorf("%s: exit code %d\n%s", line, code, errs)
