@@ -126,7 +126,7 @@ func (t *txn) unreached(of message, p *progress, to *diaphone.Audience) (all []s
 		}
 	}
 	for _, u := range to.Users {
-		if reason := reasons[u]; reason != "" && !(lost && reason == noDevices) {
+		if reason := reasons[u]; reason != "" && (!lost || reason != noDevices) {
 			all = append(all, storage.Unreached{User: u, Reason: reason})
 			delete(reasons, u) // who is named twice is told once
 		}
