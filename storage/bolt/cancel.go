@@ -18,16 +18,9 @@ func (s *Store) Cancel(ctx context.Context, app diaphone.AppID, id diaphone.Mess
 	unscheduled := int64(0)
 	err = s.writeNews(ctx, moves, func(t *txn) error {
 		unscheduled = 0
-		p, ok, err := t.progress(of)
+		m, p, err := t.known(of, id)
 		if err != nil {
 			return err
-		}
-		m, there, err := t.message(of)
-		switch {
-		case err != nil:
-			return err
-		case !ok || !there:
-			return noMessage(id)
 		}
 		if p.finished == 0 && p.cancelled == 0 {
 			if p.scheduled {

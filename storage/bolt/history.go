@@ -177,25 +177,31 @@ func (s *Store) Message(ctx context.Context, app diaphone.AppID, id diaphone.Mes
 		return storage.MessageReport{}, err
 	}
 	err = s.view(ctx, func(t *txn) error {
-		m, ok, err := t.message(of)
+		m, p, err := t.known(of, id)
 		if err != nil {
 			return err
-		}
-		if !ok {
-			return noMessage(id)
-		}
-		p, ok, err := t.progress(of)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return noMessage(id)
 		}
 		report = p.report(m)
 		report.Receipts, err = t.receiptCounts(of)
 		return err
 	})
 	return report, err
+}
+
+// known gives a message and how far it has come, or NotFound.
+func (t *txn) known(of message, id diaphone.MessageID) (*diaphone.Message, *progress, error) {
+	p, ok, err := t.progress(of)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, there, err := t.message(of)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !ok || !there:
+		return nil, nil, noMessage(id)
+	}
+	return m, p, nil
 }
 
 func (p *progress) report(m *diaphone.Message) storage.MessageReport {
@@ -267,16 +273,9 @@ func (s *Store) Delivery(ctx context.Context, app diaphone.AppID, id diaphone.Me
 		return storage.DeliveryReport{}, err
 	}
 	err = s.view(ctx, func(t *txn) error {
-		p, ok, err := t.progress(of)
+		m, p, err := t.known(of, id)
 		if err != nil {
 			return err
-		}
-		m, there, err := t.message(of)
-		switch {
-		case err != nil:
-			return err
-		case !ok || !there:
-			return noMessage(id)
 		}
 		found, err := newPlan(t, of, m, p, nil).find(device)
 		if err != nil {
