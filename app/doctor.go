@@ -33,7 +33,6 @@ type Check struct {
 	Reason     string          `json:"reason,omitempty"` // a provider's own word
 	Detail     string          `json:"detail"`
 	Advice     string          `json:"advice,omitempty"`
-	Unanswered bool            `json:"unanswered,omitempty"` // the provider could not be reached
 	Expires    *time.Time      `json:"expires,omitempty"`
 }
 
@@ -121,7 +120,7 @@ func (d *Doctor) probe(ctx context.Context, t *Tenants) []found {
 // worth a warning.
 func (f *found) check() Check {
 	c := Check{What: "credential", App: f.lane.App, Credential: f.lane.Credential, Grade: f.Grade,
-		Reason: f.Reason, Detail: f.Detail, Advice: f.Advice, Unanswered: f.Unanswered}
+		Reason: f.Reason, Detail: f.Detail, Advice: f.Advice}
 	if f.Unanswered {
 		c.Grade = Unasked
 	}
